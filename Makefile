@@ -1,0 +1,56 @@
+# Postern's front door. `make help` lists the verbs; each is one script of package.json or of a folder named below.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test test-parts unit check generate verify format differential bench image clean
+
+NPM := npm --no-fund --no-audit --loglevel=error
+STAMP := node_modules/.postern-installed
+
+help: ## Show this list
+	@printf 'Postern: mail policy for Kubernetes\n\n'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@printf '\nThe program itself: bin/postern --help\n'
+
+# Scripts of dependencies are not run: none is needed, and nothing is compiled on the way in.
+$(STAMP): package.json package-lock.json
+	@echo 'postern: installing the npm packages (once, about half a minute) ...'
+	@$(NPM) ci --ignore-scripts
+	@touch $(STAMP)
+
+install: $(STAMP) ## Install the npm packages (Node 24 among them)
+
+quickstart: $(STAMP) ## Run Postern on examples/quickstart, send real mails, show every verdict (KEEP=1 keeps it running)
+	@KEEP='$(KEEP)' npm run --silent quickstart
+
+test-parts: $(STAMP) ## Install what the tests run against: etcd, kube-apiserver, kubectl, helm, BIND (cached)
+	@npx --no-install node test/install.ts
+
+test: $(STAMP) test-parts ## Run every suite that needs no cluster node (installs what is missing)
+	@npx --no-install node test/run.ts
+
+unit: $(STAMP) ## Run the suites that need no server part (seconds; while developing)
+	@npx --no-install vitest run bundle policy operator cli
+
+check: $(STAMP) ## Lint, types, dead code, generated files
+	@npm run --silent check
+
+generate: $(STAMP) ## Write the generated files: CRDs, JSON Schemas, reference pages, RBAC
+	@npm run --silent generate
+
+verify: $(STAMP) ## Fail if a generated file is not what `make generate` writes
+	@npm run --silent verify
+
+format: $(STAMP) ## Format and fix the sources
+	@npm run --silent format
+
+differential: $(STAMP) ## Compare `explain` with the live SMTP answer on N seeded cases (N=10000 SEED=1)
+	@npm run --silent differential -- --cases '$(or $(N),2000)' $(if $(SEED),--seed '$(SEED)')
+
+bench: $(STAMP) ## Measure the figures of docs/performance.md, as ratios in one run (ONLY=Q1,Q3)
+	@npm run --silent bench -- $(if $(ONLY),--only '$(ONLY)')
+
+image: ## Build the container image (needs Docker)
+	docker build --tag postern:dev .
+
+clean: ## Remove what was installed and made (not the caches)
+	rm -rf node_modules dist .postern coverage

@@ -1,0 +1,22 @@
+import * as z from 'zod';
+import { sourceRef } from './source.ts';
+
+/**
+ * One recipient on its way to one destination. Names only, never addresses or credentials: a leg lies in the queue file and
+ * its Route is resolved at every attempt.
+ */
+export const leg = z.strictObject({
+  /** The hosted domain on whose behalf the leg exists. */
+  domain: z.string(),
+  /** Envelope recipient at the destination (a Junk subaddress already in it). */
+  recipient: z.string(),
+  hop: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('Maildir') }),
+    z.strictObject({ kind: z.literal('Route'), route: z.string() }),
+    z.strictObject({ kind: z.literal('Mx') }),
+  ]),
+  purpose: z.enum(['Mailbox', 'Routed', 'Copy', 'Gateway', 'Outbound']),
+  onFailure: z.enum(['Dsn', 'Ledger']),
+  because: sourceRef,
+});
+export type Leg = z.infer<typeof leg>;

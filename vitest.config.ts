@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['{bundle,policy,operator,mta,cli,test,bench}/**/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    // Two cores: more workers only make servers under test wait for each other.
+    maxWorkers: 2,
+    pool: 'forks',
+    globalSetup: [],
+  },
+});
