@@ -46,7 +46,10 @@ const outboundTls = z.strictObject({
   peer: z.string(),
   requireTrustedCA: z.boolean(),
   requireHostnameMatch: z.boolean(),
-  /** PEM texts of all policies' CA bundles that apply; empty: the system's. */
+  /**
+   * The trust stores that must each verify the chain (T8 joins requirements, it never widens trust): `System`, or PEM text.
+   * `Unavailable` is a bundle that cannot be read and verifies nothing. Empty unless requireTrustedCA.
+   */
   caBundles: z.array(z.string()),
   onFailure: z.enum(['Defer', 'Bounce']),
   giveUpAfterSeconds: z.int().min(0),

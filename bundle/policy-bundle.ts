@@ -26,7 +26,9 @@ export type PolicyBundle = z.infer<typeof policyBundle>;
 export const account = z.strictObject({
   name: z.string().min(3).max(320),
   kind: z.enum(['User', 'Relay']),
-  hashes: z.array(z.strictObject({ hash: z.string(), label: z.string().optional(), expires: z.int().optional() })),
+  hashes: z.array(
+    z.strictObject({ hash: z.string(), label: z.string().optional(), expires: z.int().optional() }),
+  ),
   sendAs: z.array(z.string()),
   fromRoute: z.string().optional(),
 });

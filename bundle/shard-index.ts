@@ -36,6 +36,8 @@ export type ShardIndex = z.infer<typeof shardIndex>;
 export const secretIndex = z.strictObject({
   version: z.literal(bundleVersion),
   revision: sha256,
-  shards: z.array(z.strictObject({ file: z.string().regex(/^secret-[0-9]{2}-[0-9a-f]{12}\.json\.gz$/), sha256 })),
+  shards: z.array(
+    z.strictObject({ file: z.string().regex(/^secret-[0-9]{2}-[0-9a-f]{12}\.json\.gz$/), sha256 }),
+  ),
 });
 export type SecretIndex = z.infer<typeof secretIndex>;

@@ -1,7 +1,14 @@
 import * as z from 'zod';
 
 /** The six kinds of postern.dev/v1alpha1, in the order in which a tenant usually writes them. */
-export const kindNames = ['MailDomain', 'Route', 'IpAccessList', 'InboundGateway', 'TlsPolicy', 'DkimKey'] as const;
+export const kindNames = [
+  'MailDomain',
+  'Route',
+  'IpAccessList',
+  'InboundGateway',
+  'TlsPolicy',
+  'DkimKey',
+] as const;
 export type KindName = (typeof kindNames)[number];
 
 /** Which object (and which generation of it) a part of the bundle was compiled from. */

@@ -2,7 +2,15 @@ import * as z from 'zod';
 
 const routeProbe = z.strictObject({
   reachable: z.boolean(),
-  reason: z.enum(['Connected', 'ConnectFailed', 'ConnectRejected', 'AuthRejected', 'TlsFailed', 'TimedOut', 'NameNotFound']),
+  reason: z.enum([
+    'Connected',
+    'ConnectFailed',
+    'ConnectRejected',
+    'AuthRejected',
+    'TlsFailed',
+    'TimedOut',
+    'NameNotFound',
+  ]),
   detail: z.string(),
   /** Seconds since the epoch. */
   checkedAt: z.int(),

@@ -1,5 +1,5 @@
-import type { SourceRef } from '../bundle/source.ts';
 import type { Leg } from '../bundle/leg.ts';
+import type { SourceRef } from '../bundle/source.ts';
 
 /** An SMTP reply with its enhanced status code (RFC 3463). */
 export interface Reply {
@@ -52,9 +52,12 @@ export interface AuthenticatedAccount {
   readonly fromRoute?: string;
 }
 
-export interface RcptFacts extends ConnectFacts {
+export interface MailFacts extends ConnectFacts {
   /** Path of MAIL FROM without brackets; empty for the null sender. */
   readonly envelopeFrom: string;
+}
+
+export interface RcptFacts extends MailFacts {
   /** Path of RCPT TO as the client sent it, without brackets, source route and all. */
   readonly recipient: string;
   /** Unknown recipients already refused in this connection (I15). */
@@ -64,16 +67,29 @@ export interface RcptFacts extends ConnectFacts {
   readonly lookups: ReadonlyMap<string, LookupAnswer>;
 }
 
-export interface DataFacts extends ConnectFacts {
-  readonly envelopeFrom: string;
+export interface DataFacts extends MailFacts {
   /** The recipients accepted at RCPT, in order. */
   readonly recipients: readonly string[];
-  /** Header lines, unfolded, in order: name as written and value (RFC 5322). */
+  /** The answers that were used at RCPT: the legs are decided again at end of DATA, now that the header is known. */
+  readonly lookups: ReadonlyMap<string, LookupAnswer>;
+  /** The name that this MTA writes after `by` in its Received lines: how it knows its own (G10). */
+  readonly heloName: string;
+  /**
+   * Header lines as the client sent them, unfolded, in order: name as written and value (RFC 5322). The Received line that
+   * this MTA adds now is not among them.
+   */
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** Octets of the message as it will be relayed. */
   readonly size: number;
   /** What the scanner of the bytes saw: bare CR, bare LF or NUL (G20). */
   readonly smuggling: 'none' | 'bareCr' | 'bareLf' | 'nul';
+}
+
+/** What one accepted recipient turns into. */
+export interface RecipientLegs {
+  /** As given in the facts. */
+  readonly recipient: string;
+  readonly legs: readonly Leg[];
 }
 
 interface Judged {
@@ -86,8 +102,10 @@ export interface Accepted extends Judged {
   readonly because?: Because;
   /** Settings that end-of-DATA stages will read; recipients of one message must agree in it (G8). */
   readonly messageKey: string;
-  /** Where this recipient's mail will go. Empty at stages before RCPT. */
+  /** Where the mail will go: of this recipient (RCPT), of all of them (end of DATA). Empty at stages before RCPT. */
   readonly legs: readonly Leg[];
+  /** The same legs for each recipient, in the order of the facts. */
+  readonly recipients: readonly RecipientLegs[];
   /** True if an allow entry matched: the spam judgements are skipped (A6). */
   readonly allowed: boolean;
   /** What an object in Audit would have refused (G15). */

@@ -22,36 +22,72 @@ const isUnknown = (advice: string) => ({ status: ['Unknown'], advice }) as const
 const notTrue = (advice: string) => ({ status: ['False', 'Unknown'], advice }) as const satisfies ReasonSpec;
 
 const pending = {
-  Pending: notTrue('The operator has not finished with this generation yet: wait, and if it lasts look at the operator log.'),
+  Pending: notTrue(
+    'The operator has not finished with this generation yet: wait, and if it lasts look at the operator log.',
+  ),
 };
 
 const accepted = {
-  PartiallyAccepted: isTrue('Some of the named domains take the object and others do not: read status.domains for each.'),
+  PartiallyAccepted: isTrue(
+    'Some of the named domains take the object and others do not: read status.domains for each.',
+  ),
 };
 const notAccepted = {
   ...pending,
   Invalid: isFalse('The object breaks a rule of the API: correct the field that the message names.'),
-  Conflicted: isFalse('An older object of this namespace holds the single place: delete one of the two, the older one is named.'),
+  Conflicted: isFalse(
+    'An older object of this namespace holds the single place: delete one of the two, the older one is named.',
+  ),
   LimitExceeded: isFalse('Older objects have used up the limit: remove entries or objects, or merge them.'),
-  UnavailableOnPlatformDomain: isFalse('The domain has ownership Platform, which takes no gateway, routing or key: name a Customer domain.'),
-  UnsupportedPattern: isFalse('A pattern is no RE2 expression (look-around and back references are not): rewrite the one that is named.'),
-  MtaNotFound: isFalse('No MTA of this namespace has the name in spec.mta: install the tenant chart, or correct the name.'),
-  MtaAmbiguous: isFalse('Several StatefulSets carry the same postern.dev/mta label: leave it on exactly one.'),
-  MtaNotConfigured: isFalse('The settings of the MTA are missing or invalid: correct its postern-mta ConfigMap (standalone: mta.yaml).'),
-  MaildirNeedsSingleReplica: isFalse('A Maildir lies in one pod: scale the MTA to one replica, or give the mailbox a Route.'),
-  DomainNotAllowed: isFalse('The namespace may not have this domain: ask the cluster admin to add it to postern.dev/domains.'),
-  HostNotAllowed: isFalse('A Route may not lead to link-local, loopback or API server addresses: name another host, or let the operator allow the range.'),
-  Paused: isFalse('The annotation postern.dev/paused holds the object: remove it to go on; the compiled policy stays as it was.'),
+  UnavailableOnPlatformDomain: isFalse(
+    'The domain has ownership Platform, which takes no gateway, routing or key: name a Customer domain.',
+  ),
+  UnsupportedPattern: isFalse(
+    'A pattern is no RE2 expression (look-around and back references are not): rewrite the one that is named.',
+  ),
+  MtaNotFound: isFalse(
+    'No MTA of this namespace has the name in spec.mta: install the tenant chart, or correct the name.',
+  ),
+  MtaAmbiguous: isFalse(
+    'Several StatefulSets carry the same postern.dev/mta label: leave it on exactly one.',
+  ),
+  MtaNotConfigured: isFalse(
+    'The settings of the MTA are missing or invalid: correct its postern-mta ConfigMap (standalone: mta.yaml).',
+  ),
+  MaildirNeedsSingleReplica: isFalse(
+    'A Maildir lies in one pod: scale the MTA to one replica, or give the mailbox a Route.',
+  ),
+  DomainNotAllowed: isFalse(
+    'The namespace may not have this domain: ask the cluster admin to add it to postern.dev/domains.',
+  ),
+  HostNotAllowed: isFalse(
+    'A Route may not lead to link-local, loopback or API server addresses: name another host, or let the operator allow the range.',
+  ),
+  Paused: isFalse(
+    'The annotation postern.dev/paused holds the object: remove it to go on; the compiled policy stays as it was.',
+  ),
 } as const;
 
 const unresolved = {
   ...pending,
-  RouteNotFound: isFalse('The Route that is named does not exist in this namespace: create it, or correct the name.'),
-  DomainNotFound: isFalse('The MailDomain that is named does not exist in this namespace: create it, or correct the name.'),
-  SecretNotFound: isFalse('The Secret that is named does not exist or lacks a key: create it as the message says.'),
-  SecretNotAllowed: isFalse('The Secret does not say that it may be used for this: set the type and the postern.dev/use label that the message names.'),
-  ConfigMapKeyNotFound: isFalse('The ConfigMap or its key does not exist: create it, or correct the reference.'),
-  InvalidSourceData: isFalse('The referenced data cannot be read: correct the lines that the message or status.invalid names.'),
+  RouteNotFound: isFalse(
+    'The Route that is named does not exist in this namespace: create it, or correct the name.',
+  ),
+  DomainNotFound: isFalse(
+    'The MailDomain that is named does not exist in this namespace: create it, or correct the name.',
+  ),
+  SecretNotFound: isFalse(
+    'The Secret that is named does not exist or lacks a key: create it as the message says.',
+  ),
+  SecretNotAllowed: isFalse(
+    'The Secret does not say that it may be used for this: set the type and the postern.dev/use label that the message names.',
+  ),
+  ConfigMapKeyNotFound: isFalse(
+    'The ConfigMap or its key does not exist: create it, or correct the reference.',
+  ),
+  InvalidSourceData: isFalse(
+    'The referenced data cannot be read: correct the lines that the message or status.invalid names.',
+  ),
 } as const;
 
 const programmed = {
@@ -59,17 +95,31 @@ const programmed = {
 };
 const notProgrammed = {
   ...pending,
-  PartiallyProgrammed: isFalse('Some ready pods still report an older policy: the message names them; look at their log if it lasts.'),
-  NoReadyPods: isUnknown('No MTA pod is ready, so nobody can say what is loaded: look at the pods of the MTA.'),
-  LoadFailed: isFalse('A pod could not load the policy and goes on with its last good one: the message says why.'),
-  ConfigTooLarge: isFalse('The policy of the MTA is larger than its objects can hold: the youngest MailDomains wait; spread them over several MTAs.'),
-  RangeNotTrusted: isFalse('An entry covers pod, node or Service addresses, which say nothing about the client: set externalTrafficPolicy Local or PROXY protocol, or list the range in trustedRanges.'),
+  PartiallyProgrammed: isFalse(
+    'Some ready pods still report an older policy: the message names them; look at their log if it lasts.',
+  ),
+  NoReadyPods: isUnknown(
+    'No MTA pod is ready, so nobody can say what is loaded: look at the pods of the MTA.',
+  ),
+  LoadFailed: isFalse(
+    'A pod could not load the policy and goes on with its last good one: the message says why.',
+  ),
+  ConfigTooLarge: isFalse(
+    'The policy of the MTA is larger than its objects can hold: the youngest MailDomains wait; spread them over several MTAs.',
+  ),
+  RangeNotTrusted: isFalse(
+    'An entry covers pod, node or Service addresses, which say nothing about the client: set externalTrafficPolicy Local or PROXY protocol, or list the range in trustedRanges.',
+  ),
 } as const;
 
 const keyNotGenerated = {
   ...pending,
-  SecretConflict: isFalse('A Secret of that name exists and belongs to something else: delete or rename it, or set spec.secretName to another name.'),
-  InvalidKey: isFalse('The Secret holds no private key of the algorithm and length in spec: replace the key, or correct the spec.'),
+  SecretConflict: isFalse(
+    'A Secret of that name exists and belongs to something else: delete or rename it, or set spec.secretName to another name.',
+  ),
+  InvalidKey: isFalse(
+    'The Secret holds no private key of the algorithm and length in spec: replace the key, or correct the spec.',
+  ),
 } as const;
 
 const mtaNotAvailable = {
@@ -98,9 +148,16 @@ export const conditionTypes = {
     reasons: { Programmed: isTrue('Nothing to do.'), ...programmed, ...notProgrammed },
   },
   Ready: {
-    meaning: 'Accepted, ResolvedRefs and Programmed (DkimKey: and KeyGenerated) are True; else the first of their reasons.',
+    meaning:
+      'Accepted, ResolvedRefs and Programmed (DkimKey: and KeyGenerated) are True; else the first of their reasons.',
     warning: false,
-    reasons: { Ready: isTrue('Nothing to do.'), ...notAccepted, ...unresolved, ...notProgrammed, ...keyNotGenerated },
+    reasons: {
+      Ready: isTrue('Nothing to do.'),
+      ...notAccepted,
+      ...unresolved,
+      ...notProgrammed,
+      ...keyNotGenerated,
+    },
   },
 
   InUse: {
@@ -120,10 +177,18 @@ export const conditionTypes = {
       ...pending,
       NotProbed: isUnknown('No MTA pod has probed the Route yet: wait for the next probe.'),
       HostNotFound: isFalse('The host name does not resolve in the MTA pods: correct spec.host, or its DNS.'),
-      ConnectFailed: isFalse('Nobody answers at the host and port: start the server, correct spec.port, or open the network path from the MTA pods.'),
-      ConnectRejected: isFalse('The server refuses the session before any recipient: mail waits in the queue; ask its operator to take ours.'),
-      TlsFailed: isFalse('TLS as spec.tls asks for cannot be had: correct the certificate or STARTTLS of the server, or spec.tls.'),
-      AuthRejected: isFalse('The server refuses the user name or password: correct the Secret; mail waits in the queue until then.'),
+      ConnectFailed: isFalse(
+        'Nobody answers at the host and port: start the server, correct spec.port, or open the network path from the MTA pods.',
+      ),
+      ConnectRejected: isFalse(
+        'The server refuses the session before any recipient: mail waits in the queue; ask its operator to take ours.',
+      ),
+      TlsFailed: isFalse(
+        'TLS as spec.tls asks for cannot be had: correct the certificate or STARTTLS of the server, or spec.tls.',
+      ),
+      AuthRejected: isFalse(
+        'The server refuses the user name or password: correct the Secret; mail waits in the queue until then.',
+      ),
     },
   },
 
@@ -131,7 +196,9 @@ export const conditionTypes = {
     meaning: 'The private key exists in its Secret.',
     warning: false,
     reasons: {
-      KeyGenerated: isTrue('Nothing to do: the key was made, or adopted from an earlier object of the same domain and selector.'),
+      KeyGenerated: isTrue(
+        'Nothing to do: the key was made, or adopted from an earlier object of the same domain and selector.',
+      ),
       Imported: isTrue('Nothing to do: the key of spec.secretName is used.'),
       ...keyNotGenerated,
     },
@@ -141,18 +208,38 @@ export const conditionTypes = {
     warning: false,
     reasons: {
       RecordVerified: isTrue('Nothing to do.'),
-      VerificationDisabled: isTrue('Verification is switched off: see to it yourself that the record in status.dnsRecord is published.'),
+      VerificationDisabled: isTrue(
+        'Verification is switched off: see to it yourself that the record in status.dnsRecord is published.',
+      ),
       ...pending,
-      AwaitingRequest: isFalse('Publish the record in status.dnsRecord, then set spec.verification.requestId to any new value.'),
-      RecordNotFound: isFalse('The record does not exist yet: publish status.dnsRecord at your DNS host; it is looked for again by itself.'),
-      ValueMismatch: isFalse('A record exists and holds another key: replace its value by status.dnsRecord.value.'),
-      PartiallyPropagated: isFalse('Some name servers have the record and others do not: wait, status.nameservers says which.'),
-      MultipleRecords: isFalse('The selector has more than one TXT record, which receivers refuse: leave only the one of status.dnsRecord.'),
-      Revoked: isFalse('The record has an empty p= tag, which revokes the key: publish status.dnsRecord.value, or retire the key.'),
-      KeyTooShort: isFalse('The published key is shorter than 1024 bits, which receivers refuse: publish status.dnsRecord.value.'),
-      ResolverError: notTrue('The name servers do not answer: correct the delegation or the resolver of the operator.'),
+      AwaitingRequest: isFalse(
+        'Publish the record in status.dnsRecord, then set spec.verification.requestId to any new value.',
+      ),
+      RecordNotFound: isFalse(
+        'The record does not exist yet: publish status.dnsRecord at your DNS host; it is looked for again by itself.',
+      ),
+      ValueMismatch: isFalse(
+        'A record exists and holds another key: replace its value by status.dnsRecord.value.',
+      ),
+      PartiallyPropagated: isFalse(
+        'Some name servers have the record and others do not: wait, status.nameservers says which.',
+      ),
+      MultipleRecords: isFalse(
+        'The selector has more than one TXT record, which receivers refuse: leave only the one of status.dnsRecord.',
+      ),
+      Revoked: isFalse(
+        'The record has an empty p= tag, which revokes the key: publish status.dnsRecord.value, or retire the key.',
+      ),
+      KeyTooShort: isFalse(
+        'The published key is shorter than 1024 bits, which receivers refuse: publish status.dnsRecord.value.',
+      ),
+      ResolverError: notTrue(
+        'The name servers do not answer: correct the delegation or the resolver of the operator.',
+      ),
       CnameLoop: isFalse('The CNAME of the record leads back to itself: correct it at your DNS host.'),
-      PropagationTimeout: isFalse('The record was not found for 72 hours and is looked for hourly now: publish it, then set a new requestId.'),
+      PropagationTimeout: isFalse(
+        'The record was not found for 72 hours and is looked for hourly now: publish it, then set a new requestId.',
+      ),
       RecordLost: isFalse('The record was there and is gone: publish it again; signing goes on meanwhile.'),
     },
   },
@@ -164,9 +251,13 @@ export const conditionTypes = {
       ...pending,
       NotPublished: isFalse('A key signs only after its record was verified: see the condition Published.'),
       Standby: isFalse('The key waits for its turn: set spec.state to Active once it is Published.'),
-      Retired: isFalse('The key signs no more: leave its record for the queue lifetime and two days, then delete the object.'),
+      Retired: isFalse(
+        'The key signs no more: leave its record for the queue lifetime and two days, then delete the object.',
+      ),
       Conflicted: notAccepted.Conflicted,
-      Superseded: isFalse('An older Active key of this algorithm signs for the domain: set that one to Retired.'),
+      Superseded: isFalse(
+        'An older Active key of this algorithm signs for the domain: set that one to Retired.',
+      ),
       KeyNotGenerated: isFalse('There is no usable private key yet: see the condition KeyGenerated.'),
       NotAccepted: isFalse('The object is not accepted: see the condition Accepted.'),
     },
@@ -183,7 +274,9 @@ export const conditionTypes = {
     reasons: {
       DkimReady: isTrue('Nothing to do.'),
       ...pending,
-      NoKey: isFalse('No DkimKey names this domain: create one, and publish the record that its status shows.'),
+      NoKey: isFalse(
+        'No DkimKey names this domain: create one, and publish the record that its status shows.',
+      ),
       NotPublished: isFalse('The DkimKey is not Published yet: publish the record in its status.'),
       NotSigning: isFalse('The DkimKey is Published but no pod signs with it: see its condition Signing.'),
     },
@@ -196,8 +289,12 @@ export const conditionTypes = {
       ...pending,
       NotChecked: isUnknown('DNS was not asked: nothing is known about this record.'),
       RecordNotFound: isFalse('The domain has no MX record: publish the one in the message.'),
-      ValueMismatch: isFalse('The MX records lead elsewhere: publish those in the message, with a gateway only the gateway.'),
-      ResolverError: isUnknown('The name servers do not answer: correct the delegation or the resolver of the operator.'),
+      ValueMismatch: isFalse(
+        'The MX records lead elsewhere: publish those in the message, with a gateway only the gateway.',
+      ),
+      ResolverError: isUnknown(
+        'The name servers do not answer: correct the delegation or the resolver of the operator.',
+      ),
     },
   },
   SpfReady: {
@@ -209,7 +306,9 @@ export const conditionTypes = {
       NotChecked: isUnknown('DNS was not asked: nothing is known about this record.'),
       RecordNotFound: isFalse('The domain has no SPF record: publish the one in the message.'),
       ValueMismatch: isFalse('The SPF record leaves out an address: add the text in the message.'),
-      ResolverError: isUnknown('The name servers do not answer: correct the delegation or the resolver of the operator.'),
+      ResolverError: isUnknown(
+        'The name servers do not answer: correct the delegation or the resolver of the operator.',
+      ),
     },
   },
   DmarcReady: {
@@ -221,7 +320,9 @@ export const conditionTypes = {
       NotChecked: isUnknown('DNS was not asked: nothing is known about this record.'),
       RecordNotFound: isFalse('The domain has no DMARC record: publish the one in the message.'),
       ValueMismatch: isFalse('The DMARC record is invalid: publish the one in the message.'),
-      ResolverError: isUnknown('The name servers do not answer: correct the delegation or the resolver of the operator.'),
+      ResolverError: isUnknown(
+        'The name servers do not answer: correct the delegation or the resolver of the operator.',
+      ),
     },
   },
   RecipientsReady: {
@@ -230,45 +331,75 @@ export const conditionTypes = {
     reasons: {
       RecipientsReady: isTrue('Nothing to do.'),
       ...pending,
-      CatchAll: isTrue('Every address is taken as known: set recipients.mode to List or Probe to refuse unknown ones.'),
-      SourceUnavailable: isFalse('The list or the server that knows the recipients cannot be read, mail is deferred with 451: see the message.'),
+      CatchAll: isTrue(
+        'Every address is taken as known: set recipients.mode to List or Probe to refuse unknown ones.',
+      ),
+      SourceUnavailable: isFalse(
+        'The list or the server that knows the recipients cannot be read, mail is deferred with 451: see the message.',
+      ),
     },
   },
 
   BroadRange: {
     meaning: 'An allow entry covers more than an IPv4 /24 or an IPv6 /48.',
     warning: true,
-    reasons: { BroadRange: isTrue('Shared senders may be among those addresses: list the hosts that you trust instead.') },
+    reasons: {
+      BroadRange: isTrue(
+        'Shared senders may be among those addresses: list the hosts that you trust instead.',
+      ),
+    },
   },
   WeakKey: {
     meaning: 'The key has 1024 bits.',
     warning: true,
-    reasons: { WeakKey: isTrue('Create a second key with keyLength 2048 and rotate to it, if your DNS host takes the longer record.') },
+    reasons: {
+      WeakKey: isTrue(
+        'Create a second key with keyLength 2048 and rotate to it, if your DNS host takes the longer record.',
+      ),
+    },
   },
   AllowListBypassesGateway: {
     meaning: 'Allowed peers reach a domain that takes mail from its gateway only.',
     warning: true,
-    reasons: { AllowListBypassesGateway: isTrue('Remove the allow entries if nothing may pass the gateway by.') },
+    reasons: {
+      AllowListBypassesGateway: isTrue('Remove the allow entries if nothing may pass the gateway by.'),
+    },
   },
   AllowListCoversGateway: {
     meaning: 'An allow entry covers an address of the gateway.',
     warning: true,
-    reasons: { AllowListCoversGateway: isTrue('The entry does not allow the mail that comes through the gateway: list the original senders instead.') },
+    reasons: {
+      AllowListCoversGateway: isTrue(
+        'The entry does not allow the mail that comes through the gateway: list the original senders instead.',
+      ),
+    },
   },
   ClientIPNotPreserved: {
     meaning: 'Peers arrive with node, pod or Service addresses.',
     warning: true,
-    reasons: { ClientIPNotPreserved: isTrue('Set externalTrafficPolicy Local, or PROXY protocol with proxyProtocolFrom, or IP lists see the wrong address.') },
+    reasons: {
+      ClientIPNotPreserved: isTrue(
+        'Set externalTrafficPolicy Local, or PROXY protocol with proxyProtocolFrom, or IP lists see the wrong address.',
+      ),
+    },
   },
   OriginalClientUnknown: {
     meaning: 'Mail through the gateway arrives without a readable original client.',
     warning: true,
-    reasons: { OriginalClientUnknown: isTrue('Register every hop of the gateway in spec.addresses, and let it write Received lines.') },
+    reasons: {
+      OriginalClientUnknown: isTrue(
+        'Register every hop of the gateway in spec.addresses, and let it write Received lines.',
+      ),
+    },
   },
   BackscatterRisk: {
     meaning: 'Mail may be accepted that cannot be delivered.',
     warning: true,
-    reasons: { BackscatterRisk: isTrue('Set recipients.mode to List or Probe, so that unknown recipients are refused in the session.') },
+    reasons: {
+      BackscatterRisk: isTrue(
+        'Set recipients.mode to List or Probe, so that unknown recipients are refused in the session.',
+      ),
+    },
   },
   RoutingShadowed: {
     meaning: 'A routing rule can never apply, because an earlier one takes its mail.',
@@ -278,7 +409,11 @@ export const conditionTypes = {
   TlsPolicyAffected: {
     meaning: 'TlsPolicies act on mail of the domain.',
     warning: true,
-    reasons: { TlsPolicyAffected: isTrue('Read status.effective of the policies that the message names for what is required of whom.') },
+    reasons: {
+      TlsPolicyAffected: isTrue(
+        'Read status.effective of the policies that the message names for what is required of whom.',
+      ),
+    },
   },
   DmarcUnaligned: {
     meaning: 'Mail of the domain is signed for another domain, or not at all.',

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * A rule over one object, written once: the CRD gets `cel`, the zod parse gets `holds`. A table of manifests run against
@@ -84,8 +84,16 @@ function addValidations<S extends z.ZodType>(
   validations: readonly CelValidation[],
   pattern: string | undefined,
 ): S {
-  const meta = origin.meta() ?? {};
+  const meta = metaOf(origin);
   const earlier = Array.isArray(meta[validationsKey]) ? meta[validationsKey] : [];
   const editorPattern = pattern === undefined ? {} : { 'x-postern-pattern': pattern };
   return schema.meta({ ...meta, ...editorPattern, [validationsKey]: [...earlier, ...validations] });
+}
+
+/** Metadata of a schema together with that of the schema inside its default: what stands outside would hide the rules inside. */
+function metaOf(schema: z.core.$ZodType): Record<string, unknown> {
+  const own = z.globalRegistry.get(schema) ?? {};
+  const isWrapper =
+    schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional;
+  return isWrapper ? { ...metaOf(schema.def.innerType), ...own } : own;
 }

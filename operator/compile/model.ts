@@ -1,6 +1,6 @@
-import type { MtaState, RouteProbe } from '../../bundle/state.ts';
 import type { PolicyBundle, SecretBundle } from '../../bundle/policy-bundle.ts';
 import type { KindName } from '../../bundle/source.ts';
+import type { MtaState, RouteProbe } from '../../bundle/state.ts';
 import type { MtaSettings, ObjectStatus, PosternObject } from '../api/index.ts';
 
 /** A value that must not be printed: JSON, string and inspect give `[redacted]`; `reveal()` is greppable. */
@@ -32,7 +32,9 @@ export interface MtaRecord {
   readonly name: string;
   readonly replicas: number;
   /** The validated settings, or why they cannot be used. */
-  readonly settings: { readonly ok: true; readonly value: MtaSettings } | { readonly ok: false; readonly problem: string };
+  readonly settings:
+    | { readonly ok: true; readonly value: MtaSettings }
+    | { readonly ok: false; readonly problem: string };
   /** More than one workload carries the label: MtaAmbiguous. */
   readonly workloads: readonly string[];
 }
@@ -43,16 +45,29 @@ export interface PodObservation {
   readonly mta: string;
   /** Kubernetes' own readiness of the pod (standalone: the process serves). */
   readonly ready: boolean;
-  readonly state: { readonly ok: true; readonly value: MtaState } | { readonly ok: false; readonly problem: string };
+  readonly state:
+    | { readonly ok: true; readonly value: MtaState }
+    | { readonly ok: false; readonly problem: string };
   /** Milliseconds since the epoch since when this ready pod has reported something older than the wanted bundle; absent when it is current. */
   readonly behindSince?: number;
 }
 
 /** What one name server (or the recursive resolver) says about a DKIM record. */
 export type DkimAnswer =
-  | { readonly result: 'Match' }
   | {
-      readonly result: 'RecordNotFound' | 'ValueMismatch' | 'MultipleRecords' | 'Revoked' | 'KeyTooShort' | 'ResolverError' | 'CnameLoop';
+      readonly result: 'Match';
+      /** What the record adds that the owner should know of: test mode (`t=y`), say. */
+      readonly detail?: string;
+    }
+  | {
+      readonly result:
+        | 'RecordNotFound'
+        | 'ValueMismatch'
+        | 'MultipleRecords'
+        | 'Revoked'
+        | 'KeyTooShort'
+        | 'ResolverError'
+        | 'CnameLoop';
       readonly detail: string;
     };
 
@@ -77,6 +92,8 @@ export interface CompileOptions {
   readonly clusterDomain: string;
   /** CIDRs a Route may lead to although they are link-local, loopback or the API server's (R7). Standalone allows loopback. */
   readonly allowedRouteRanges: readonly string[];
+  /** Addresses and CIDRs of the API server, which no Route may lead to (R7). */
+  readonly apiServerRanges?: readonly string[];
   /** Domains that the namespace may have (`postern.dev/domains`); undefined: any. */
   readonly allowedDomains?: readonly string[];
 }
@@ -85,7 +102,8 @@ export interface CompileOptions {
 export interface Snapshot {
   readonly namespace: string;
   readonly objects: readonly PosternObject[];
-  /** Objects that do not even parse (folder only: the API server refuses them): they get a status and hide nobody. */
+  /** `<kind>/<name>` of objects with `postern.dev/paused` -> the object as it was compiled last before it was paused. */
+  readonly held?: Readonly<Record<string, PosternObject>>;
   readonly secrets: readonly SecretRecord[];
   readonly configMaps: readonly ConfigMapRecord[];
   readonly mtas: readonly MtaRecord[];
@@ -103,7 +121,10 @@ export interface MtaPolicy {
   /** Versions of everything in `secrets`, by unit: what `secretsRevision` is made of. Never bytes. */
   readonly secretRevisions: Readonly<Record<string, string>>;
   /** Domain -> policyHash; Route -> hash of its slice. */
-  readonly hashes: { readonly domains: Readonly<Record<string, string>>; readonly routes: Readonly<Record<string, string>> };
+  readonly hashes: {
+    readonly domains: Readonly<Record<string, string>>;
+    readonly routes: Readonly<Record<string, string>>;
+  };
   readonly settings: MtaSettings;
 }
 
@@ -127,6 +148,14 @@ export type Want =
       readonly scope: 'Authoritative' | 'Recursive';
       /** Milliseconds since the epoch; in the past: now. */
       readonly due: number;
+    }
+  /** Note on the key's own Secret that its record was verified, so that a restore without status goes on signing (K16). */
+  | {
+      readonly kind: 'rememberVerified';
+      readonly dkimKey: string;
+      readonly secretName: string;
+      /** RFC 3339; the annotation `postern.dev/verified-time` gets it. */
+      readonly verifiedTime: string;
     }
   | { readonly kind: 'routeFinalizer'; readonly route: string; readonly present: boolean }
   /** Compile again at this time (an entry expires, a grace period ends). */

@@ -23,15 +23,10 @@ test('RBAC refuses an identity until a role is bound, in that namespace only', a
   expect(refused.code).toBe(1);
   expect(refused.stderr).toContain('User "anna" cannot list resource "configmaps"');
 
-  await cluster.current.kubectl('admin', [
-    'create',
-    'rolebinding',
-    'v',
-    '--clusterrole=view',
-    '--group=tenants',
-    '-n',
-    namespace,
-  ]);
+  const grant = (args: string) =>
+    cluster.current.kubectl('admin', ['create', '-n', namespace, ...args.split(' ')]);
+  await grant('role reader --verb=list --resource=configmaps');
+  await grant('rolebinding readers --role=reader --group=tenants');
   await expect.poll(async () => (await list(namespace)).code, { timeout: 10_000 }).toBe(0);
   expect((await list(other)).code).toBe(1);
 });

@@ -1,5 +1,6 @@
 // A real Kubernetes control plane for tests: etcd and kube-apiserver as child processes, ready in 1 to 2 s.
-// There is no controller manager: nothing collects garbage by owner reference, and a deleted namespace stays Terminating.
+// There is no controller manager: nothing collects garbage by owner reference, a deleted namespace stays Terminating,
+// and the aggregated ClusterRoles (view, edit, admin) are empty.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -174,19 +175,13 @@ function apiServerFlags(folder: string, port: number): string[] {
 async function isReady(url: string, caFile: string, token: string): Promise<boolean> {
   const ca = await readFile(caFile);
   return new Promise((resolve, reject) => {
-    https
-      .get(
-        `${url}/readyz`,
-        { ca, headers: { authorization: `Bearer ${token}` }, agent: false, timeout: 2000 },
-        (response) => {
-          response.resume();
-          resolve(response.statusCode === 200);
-        },
-      )
-      .on('timeout', function abandon() {
-        this.destroy(new Error('no answer in 2 s'));
-      })
-      .on('error', reject);
+    const options = { ca, headers: { authorization: `Bearer ${token}` }, agent: false, timeout: 2000 };
+    const request = https.get(`${url}/readyz`, options, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    request.on('timeout', () => request.destroy(new Error('no answer in 2 s')));
+    request.on('error', reject);
   });
 }
 
@@ -199,7 +194,8 @@ function controlPlane(
   const caFile = join(folder, 'apiserver.crt');
   let files = 0;
   const write = async (identity: string, token: string, server = url) => {
-    const path = join(folder, `kubeconfig-${(files += 1)}`);
+    files += 1;
+    const path = join(folder, `kubeconfig-${files}`);
     await writeFile(path, kubeconfig({ server, caFile, identity, token }), { mode: 0o600 });
     return path;
   };

@@ -75,7 +75,8 @@ async function fetchToolchain(platform: string, root: string): Promise<void> {
   const found = goModuleHash(entries);
   if (found !== hash) throw new Error(`golang.org/toolchain@${version} has hash ${found}, expected ${hash}`);
 
-  const unfinished = `${root}.${process.pid}`;
+  // Installs hold a lock, so what lies here was left by one that was killed.
+  const unfinished = `${root}.unfinished`;
   await rm(unfinished, { recursive: true, force: true });
   const prefix = `golang.org/toolchain@${version}/`;
   for (const entry of entries) {

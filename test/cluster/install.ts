@@ -1,14 +1,21 @@
 // `npx node test/cluster/install.ts`: puts etcd, kube-apiserver, kubectl and helm into the cache, once.
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { ensureGo } from './go-toolchain.ts';
 import { withLock } from './lock.ts';
-import { findProgram, kubectlLayerFits, type Program, programFolder, versions } from './programs.ts';
+import {
+  cacheRoot,
+  findProgram,
+  kubectlLayerFits,
+  type Program,
+  programFolder,
+  versions,
+} from './programs.ts';
 import { step } from './progress.ts';
 import { zipEntries } from './zip.ts';
 
@@ -40,12 +47,14 @@ const kubernetesVersionFlags = [
  *
  * @throws Error with the end of the failed tool's output.
  */
-async function installPrograms(): Promise<void> {
+export async function ensurePrograms(): Promise<void> {
   if (missing().length === 0) return;
   const folder = programFolder();
   await mkdir(folder, { recursive: true });
   const onWait = () => console.log('  waiting for another install on this machine to finish');
-  await withLock(folder, onWait, async () => {
+  await withLock(cacheRoot(), onWait, async () => {
+    // Left by installs that were killed: with the lock in hand, nobody is writing them.
+    for (const name of await readdir(folder)) if (name.startsWith('.')) await rm(join(folder, name));
     // Asked again: whoever held the lock before us may have made them.
     const wanted = missing();
     if (wanted.includes('kubectl') || wanted.includes('helm')) await installKubectlAndHelm(folder);
@@ -151,10 +160,12 @@ async function runQuietly(
     throw new Error(`"${command} ${args[0]}" failed (exit code ${code}). The end of its output:\n${tail}`);
 }
 
-try {
-  await installPrograms();
-  for (const program of PROGRAMS) console.log(`  ${program}: ${findProgram(program)}`);
-} catch (error) {
-  console.error(`install failed: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
+if (import.meta.main) {
+  try {
+    await ensurePrograms();
+    for (const program of PROGRAMS) console.log(`  ${program}: ${findProgram(program)}`);
+  } catch (error) {
+    console.error(`install failed: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = 1;
+  }
 }

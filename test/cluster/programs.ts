@@ -53,7 +53,7 @@ export function findProgram(program: Program): string | undefined {
     folders.push(...(process.env['PATH'] ?? '').split(delimiter));
   }
   return folders
-    .filter((folder) => folder !== undefined && folder !== '')
+    .filter((folder): folder is string => folder !== undefined && folder !== '')
     .map((folder) => join(folder, program))
     .find(isExecutable);
 }

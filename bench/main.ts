@@ -1,0 +1,23 @@
+// Prints the figures of docs/performance.md, each as measured in this run: `make bench`, `make bench ONLY=Q1,Q3`.
+import { parseArgs } from 'node:util';
+import { run as runCompile } from './compile.ts';
+import { run as runConnection } from './connection.ts';
+import { run as runIp } from './ip.ts';
+import { run as runLoad } from './load.ts';
+import { run as runMemory } from './memory.ts';
+import type { BenchResult } from './result.ts';
+
+const benches = { Q1: runIp, Q2: runConnection, Q3: runLoad, Q11: runCompile, Q13: runMemory };
+
+const { values } = parseArgs({
+  options: { only: { type: 'string' }, output: { type: 'string', short: 'o' } },
+});
+const wanted = values.only?.split(',');
+const results: BenchResult[] = [];
+for (const [id, run] of Object.entries(benches)) {
+  if (wanted !== undefined && !wanted.includes(id)) continue;
+  console.error(`measuring ${id} ...`);
+  results.push(...(await run()));
+}
+if (values.output === 'json') console.log(JSON.stringify(results, null, 2));
+else console.table(results);

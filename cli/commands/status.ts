@@ -1,0 +1,69 @@
+import { Command } from 'commander';
+import * as z from 'zod';
+import { compile } from '../../operator/compile/compile.ts';
+import { listStatuses, type StatePaths } from '../../operator/platform/standalone/state-files.ts';
+import { answerNo } from '../failure.ts';
+import { type Format, outputOption, printAnswer } from '../output.ts';
+import { askMta } from '../running-mta.ts';
+import type { Shell } from '../shell.ts';
+import { loadSnapshot } from '../snapshot.ts';
+import { addSource, requireSource, type SourceFlags } from '../source.ts';
+import { isReady, type StatusRow, statusTable } from '../status-table.ts';
+
+interface StatusFlags extends SourceFlags {
+  readonly output: Format;
+}
+
+const examples = `
+Examples:
+  postern status -f policy
+  postern status -f policy -o json
+
+Shows what the running MTA has loaded if \`postern standalone\` serves the folder, and else what can be told without it: then
+nothing is Programmed. The exit code is 1 unless every object is Ready.`;
+
+/** `postern status`: every object, and whether it acts. */
+export function statusCommand(shell: Shell): Command {
+  const command = new Command('status')
+    .description('Show every object with its conditions.')
+    .addOption(outputOption())
+    .addHelpText('after', examples)
+    .action((flags: StatusFlags) => status(shell, flags));
+  return addSource(command);
+}
+
+async function status(shell: Shell, flags: StatusFlags): Promise<void> {
+  const { snapshot, problems, state } = await loadSnapshot(requireSource(flags), shell.now());
+  shell.warnProblems(problems);
+  const running = state === undefined ? undefined : await askMta(state).catch(() => undefined);
+  const rows: readonly StatusRow[] =
+    state !== undefined && running !== undefined ? await storedRows(state) : compile(snapshot).statuses;
+  const answer = {
+    running: running !== undefined,
+    objects: rows.map(({ kind, name, status: each }) => ({ kind, name, status: each })),
+  };
+  printAnswer(shell, flags.output, answer, () => {
+    const head =
+      running === undefined ? 'No MTA runs for this folder: this is what the manifests alone say.\n\n' : '';
+    return `${head}${statusTable(rows)}`;
+  });
+  if (problems.length > 0 || !rows.every(isReady)) shell.exit(answerNo);
+}
+
+const manifest = z.object({
+  status: z.looseObject({
+    conditions: z
+      .array(z.looseObject({ type: z.string(), status: z.string(), reason: z.string(), message: z.string() }))
+      .optional(),
+  }),
+});
+
+/** What the standalone process wrote last, with what it says of documents that cannot be used. */
+async function storedRows(state: StatePaths): Promise<readonly StatusRow[]> {
+  const files = await listStatuses(state);
+  return files.map((file) => ({
+    kind: file.kind,
+    name: file.name,
+    status: manifest.parse(file.manifest).status,
+  }));
+}

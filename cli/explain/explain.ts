@@ -1,0 +1,150 @@
+import { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../../policy/judge.ts';
+import type { Policy } from '../../policy/load.ts';
+import { lookupKey } from '../../policy/lookup.ts';
+import type {
+  Accepted,
+  AuthenticatedAccount,
+  DataFacts,
+  Lookup,
+  LookupAnswer,
+  Refused,
+  TraceStep,
+  Verdict,
+} from '../../policy/types.ts';
+
+/** The client of a session, as the MTA would see it. */
+export interface Client {
+  /** Address of the peer, PROXY already applied. */
+  readonly peer: string;
+  readonly tls: boolean;
+  readonly account?: AuthenticatedAccount;
+  /** Seconds since the epoch. */
+  readonly now: number;
+}
+
+export interface Transaction {
+  /** Path of MAIL FROM without brackets; empty for the null sender. */
+  readonly envelopeFrom: string;
+  readonly recipients: readonly string[];
+  /** What end of DATA is judged by; without it the judgement ends at RCPT. */
+  readonly message?: Pick<DataFacts, 'headers' | 'size' | 'smuggling'>;
+  /** The name of this MTA, by which it knows its own Received lines. */
+  readonly heloName: string;
+}
+
+/** What a session remembers from one transaction to the next. */
+export interface SessionMemory {
+  readonly unknownSoFar: number;
+  /** Set when a reply closed the connection: nothing after it is judged. */
+  readonly closed: boolean;
+}
+
+export const newSession: SessionMemory = { unknownSoFar: 0, closed: false };
+
+export type Decided = Accepted | Refused;
+
+export interface RecipientVerdict {
+  readonly address: string;
+  readonly verdict: Decided;
+  readonly trace: readonly TraceStep[];
+}
+
+export interface Explanation {
+  readonly recipients: readonly RecipientVerdict[];
+  readonly memory: SessionMemory;
+}
+
+/** Answers a question that only the outside can answer: the Route that would be asked, say. */
+export type Answer = (lookup: Lookup) => LookupAnswer;
+
+/**
+ * Judges one transaction as the MTA judges it: the same functions in the same order, stage by stage, with what the session
+ * remembers in between. No socket is opened.
+ *
+ * @returns one verdict for each recipient, in order. A refusal at connect or MAIL is the verdict of all, one at the end of DATA
+ * that of all recipients that were accepted before it.
+ */
+export function explainTransaction(
+  policy: Policy,
+  client: Client,
+  transaction: Transaction,
+  memory: SessionMemory,
+  answer: Answer,
+): Explanation {
+  const { envelopeFrom, recipients, message, heloName } = transaction;
+  const lookups = new Map<string, LookupAnswer>();
+  const decide = (judge: () => Verdict): Decided => decideWithLookups(judge, lookups, answer);
+
+  const before: TraceStep[] = [];
+  for (const judge of [
+    () => judgeConnect(policy, client, false),
+    () => judgeMail(policy, { ...client, envelopeFrom }),
+  ]) {
+    const verdict = decide(judge);
+    before.push(...verdict.trace);
+    if (verdict.verdict === 'accept') continue;
+    return {
+      recipients: recipients.map((address) => ({ address, verdict, trace: before })),
+      memory: { ...memory, closed: verdict.disconnect },
+    };
+  }
+
+  let { unknownSoFar, closed } = memory;
+  let firstMessageKey: string | undefined;
+  const verdicts: RecipientVerdict[] = [];
+  for (const address of recipients) {
+    if (closed) break;
+    const facts = { ...client, envelopeFrom, recipient: address, unknownSoFar, lookups };
+    const verdict = decide(() =>
+      judgeRcpt(policy, firstMessageKey === undefined ? facts : { ...facts, firstMessageKey }),
+    );
+    verdicts.push({ address, verdict, trace: [...before, ...verdict.trace] });
+    if (verdict.verdict === 'accept') firstMessageKey ??= verdict.messageKey;
+    else {
+      if (verdict.reply.enhanced === '5.1.1') unknownSoFar += 1;
+      closed = verdict.disconnect;
+    }
+  }
+
+  const accepted = verdicts
+    .filter(({ verdict }) => verdict.verdict === 'accept')
+    .map(({ address }) => address);
+  if (message === undefined || accepted.length === 0 || closed) {
+    return { recipients: verdicts, memory: { unknownSoFar, closed } };
+  }
+  const facts = { ...client, envelopeFrom, recipients: accepted, lookups, heloName, ...message };
+  const end = decide(() => judgeData(policy, facts));
+  return {
+    recipients: judgedAtEnd(verdicts, end),
+    memory: { unknownSoFar, closed: end.verdict !== 'accept' && end.disconnect },
+  };
+}
+
+/** The end of DATA has one answer for all that were accepted, and knows best where their mail goes. */
+function judgedAtEnd(verdicts: readonly RecipientVerdict[], end: Decided): readonly RecipientVerdict[] {
+  let position = 0;
+  return verdicts.map((each) => {
+    if (each.verdict.verdict !== 'accept') return each;
+    const trace = [...each.trace, ...end.trace];
+    if (end.verdict !== 'accept') return { ...each, verdict: end, trace };
+    const legs = end.recipients[position]?.legs ?? each.verdict.legs;
+    position += 1;
+    return { ...each, verdict: { ...each.verdict, legs }, trace };
+  });
+}
+
+/** A stage asks one question at a time; more than this many means that it does not take the answer. */
+const maxLookups = 8;
+
+function decideWithLookups(
+  judge: () => Verdict,
+  lookups: Map<string, LookupAnswer>,
+  answer: Answer,
+): Decided {
+  for (let asked = 0; asked <= maxLookups; asked += 1) {
+    const verdict = judge();
+    if (verdict.verdict !== 'need') return verdict;
+    lookups.set(lookupKey(verdict.lookup), answer(verdict.lookup));
+  }
+  throw new Error('the decision engine keeps asking for look-ups: this is a defect, please report it');
+}

@@ -1,0 +1,58 @@
+import type { FolderProblem } from '../operator/platform/standalone/problem.ts';
+import { folderProblemText } from '../operator/platform/standalone/problem.ts';
+import { formatTable } from './output.ts';
+
+/** An object and its status, as `postern status` shows them. */
+export interface StatusRow {
+  readonly kind: string;
+  readonly name: string;
+  readonly status: { readonly conditions?: readonly ShownCondition[] | undefined };
+}
+
+interface ShownCondition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** The conditions that Ready is made of, in the order in which they are looked at. */
+const essential = ['Accepted', 'ResolvedRefs', 'Programmed'] as const;
+
+/** One line per object: whether it acts, and if not, why. */
+export function statusTable(rows: readonly StatusRow[]): string {
+  if (rows.length === 0) return 'no objects';
+  const cells = rows.map(({ kind, name, status }) => {
+    const conditions = new Map((status.conditions ?? []).map((condition) => [condition.type, condition]));
+    const ready = conditions.get('Ready');
+    const isReady = ready?.status === 'True';
+    const states = essential.map((type) => conditions.get(type)?.status ?? '-');
+    const reason = isReady ? '' : (ready?.reason ?? 'Pending');
+    return [
+      kind,
+      name,
+      ready?.status ?? '-',
+      ...states,
+      reason,
+      isReady ? '' : firstLine(ready?.message ?? ''),
+    ];
+  });
+  return formatTable(['KIND', 'NAME', 'READY', 'ACCEPTED', 'REFS', 'PROGRAMMED', 'REASON', 'MESSAGE'], cells);
+}
+
+/** The table, and below it what of the folder cannot be used. */
+export function statusScreen(rows: readonly StatusRow[], problems: readonly FolderProblem[]): string {
+  const lines = problems.map(folderProblemText);
+  return lines.length === 0 ? statusTable(rows) : [statusTable(rows), '', ...lines].join('\n');
+}
+
+export function isReady({ status }: StatusRow): boolean {
+  return status.conditions?.some(({ type, status: state }) => type === 'Ready' && state === 'True') === true;
+}
+
+const longest = 100;
+
+function firstLine(text: string): string {
+  const [line = ''] = text.split('\n');
+  return line.length > longest ? `${line.slice(0, longest - 3)}...` : line;
+}

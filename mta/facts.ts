@@ -1,0 +1,42 @@
+import type { Address } from '@haraka/email-address';
+import { parseMailbox } from '../policy/mailbox.ts';
+import type { ConnectFacts, DataFacts } from '../policy/types.ts';
+import type { LoadedBundle } from './bundle-watch.ts';
+import type { Message } from './message.ts';
+import type { Envelope, Session } from './session.ts';
+
+/** The client as Haraka's connection shows it: the peer of the socket, or what a listed proxy said of it. */
+export function connectFacts(session: Session, now: number): ConnectFacts {
+  const { connection, account } = session;
+  return {
+    now,
+    peer: connection.remote.ip,
+    tls: connection.tls.enabled,
+    ...(account && { account }),
+  };
+}
+
+/** The path as the client wrote it, without brackets: a source route or odd quoting in it is for the policy to judge. */
+export function pathOf(address: Address): string {
+  const { original } = address;
+  return original.startsWith('<') && original.endsWith('>') ? original.slice(1, -1) : original;
+}
+
+export function dataFacts(session: Session, envelope: Envelope, message: Message, now: number): DataFacts {
+  return {
+    ...connectFacts(session, now),
+    lookups: envelope.lookups,
+    heloName: session.heloName,
+    envelopeFrom: envelope.from,
+    recipients: envelope.accepted,
+    headers: message.headers(),
+    size: message.size,
+    smuggling: message.smuggling,
+  };
+}
+
+/** Label of a recipient's domain for metrics: only hosted names, so that strangers cannot fill the memory with labels. */
+export function hostedDomain(loaded: LoadedBundle | undefined, recipient: string): string {
+  const domain = parseMailbox(recipient)?.domain;
+  return domain !== undefined && loaded?.domains.has(domain) ? domain : 'other';
+}

@@ -1,0 +1,171 @@
+import type { EventEmitter } from 'node:events';
+import { createRequire } from 'node:module';
+import type { Server as NetServer } from 'node:net';
+import type { Address } from '@haraka/email-address';
+
+/** The parts of Haraka 3.3.4 that Postern touches. Haraka ships no types; what is private is listed in private-api.ts. */
+
+/** One reply of several possible shapes; a DSN object carries code and enhanced status code. */
+export interface Dsn {
+  readonly code: number;
+  readonly reply: string;
+}
+
+export type Next = (code?: number, message?: unknown) => void;
+
+export interface HarakaTransaction {
+  readonly uuid: string;
+  mail_from: Address;
+  rcpt_to: Address[];
+  data_bytes: number;
+  discard_data: boolean;
+}
+
+export interface HarakaSocket {
+  readonly localPort?: number;
+  write(data: string): boolean;
+}
+
+export interface HarakaConnection {
+  readonly uuid: string;
+  readonly client: HarakaSocket;
+  readonly server: NetServer;
+  readonly remote: { ip: string; port: number; is_local: boolean };
+  readonly local: { ip: string; port: number; info: string };
+  readonly hello: { host: string | null; verb: string | null };
+  readonly tls: { enabled: boolean; advertised: boolean };
+  readonly proxy: { allowed: boolean };
+  readonly state: number;
+  capabilities: string[];
+  transaction: HarakaTransaction | null;
+  authheader?: string;
+  set(path: string, value: unknown): void;
+  received_line(): string;
+  accumulate_data(line: Buffer | string): void;
+  respond(code: number, message: unknown, after?: () => void): void;
+  disconnect(): void;
+}
+
+/** A mail in the queue: one leg, so one recipient. */
+export interface HarakaMail extends EventEmitter {
+  readonly filename: string;
+  readonly num_failures: number;
+  readonly todo: {
+    readonly uuid: string;
+    readonly domain: string;
+    readonly queue_time: number;
+    readonly mail_from: Address;
+    readonly rcpt_to: (Address & { dsn_smtp_response?: string; reason?: string })[];
+    readonly notes: Record<string, unknown>;
+  };
+  next_cb(): void;
+  get_force_tls(hop: HarakaHop): boolean;
+  bounce(reason: unknown, extra?: HarakaFailure): void;
+  temp_fail(reason: unknown, extra?: HarakaFailure): void;
+  try_deliver(): void;
+  try_deliver_host_on_socket(hop: HarakaHop, host: string, port: number, socket: OutboundSocket): void;
+}
+
+export interface HarakaFailure {
+  readonly mx?: unknown;
+  readonly bounce_recips?: readonly unknown[];
+  readonly fail_recips?: readonly unknown[];
+}
+
+/** Where one delivery attempt goes (HarakaMx). */
+export interface HarakaHop {
+  exchange: string;
+  port: number;
+  from_dns?: string;
+  using_lmtp?: boolean;
+  auth_user?: string;
+  auth_pass?: string;
+  bind_helo?: string;
+}
+
+/** The client socket of a delivery: plain at first, TLS after `upgrade`. */
+export interface OutboundSocket extends EventEmitter {
+  upgrade(options: Record<string, unknown>, done: UpgradeDone): void;
+  isSecure(): boolean;
+  readonly cleartext?: import('node:tls').TLSSocket;
+  readonly targetsocket: { readonly encrypted?: boolean };
+  setTimeout(milliseconds: number): void;
+  write(data: string | Uint8Array, encoding?: string, done?: (error?: Error) => void): boolean;
+  destroy(): void;
+}
+
+export type UpgradeDone = (
+  authorized: boolean,
+  error: Error | undefined,
+  certificate: unknown,
+  cipher: unknown,
+) => void;
+
+interface Queue {
+  push(mail: HarakaMail): void;
+  length(): number;
+}
+
+export interface HarakaOutbound {
+  readonly delivery_queue: Queue;
+  readonly temp_fail_queue: {
+    add(id: string, milliseconds: number, fire: () => void): void;
+    length(): number;
+    shutdown(): void;
+  };
+  readonly qfile: { name(): string; readonly platformDOT: string };
+  readonly HMailItem: {
+    new (filename: string, path: string, notes?: unknown): HarakaMail;
+    readonly prototype: HarakaMail;
+  };
+  /** `in progress/waiting for delivery/deferred` */
+  get_stats(): string;
+}
+
+export interface HarakaServer {
+  readonly listeners: NetServer[];
+  createServer(): void;
+  stopListeners(): void;
+}
+
+/** What Haraka hands to a plugin's `register` as `this`. */
+export interface HarakaPlugin {
+  register_hook(hook: string, method: string, priority: number): void;
+  [method: string]: unknown;
+}
+
+export interface Haraka {
+  readonly server: HarakaServer;
+  readonly outbound: HarakaOutbound;
+  readonly connectionClass: { readonly prototype: HarakaConnection };
+  readonly netUtils: { is_haproxy_allowed(ip: string): boolean };
+  readonly constants: {
+    readonly cont: number;
+    readonly ok: number;
+    readonly deny: number;
+    readonly denysoft: number;
+    readonly denydisconnect: number;
+    readonly denysoftdisconnect: number;
+    readonly delay: number;
+    readonly connection: { readonly state: Readonly<Record<string, number>> };
+  };
+  readonly dsn: { create(code: number, text: string, subject: number, detail: number): Dsn };
+}
+
+/**
+ * Loads Haraka into this process. Its modules read their configuration while they are loaded, from `$HARAKA/config`, so the
+ * home must be complete before; and they do it once, so there is one Haraka in a process.
+ * @param home directory that becomes $HARAKA.
+ */
+export function loadHaraka(home: string): Haraka {
+  process.env['HARAKA'] = home;
+  const require = createRequire(import.meta.url);
+  // Not haraka.js: it installs signal handlers of its own and exits at once on SIGTERM (or ignores it, HT9).
+  const server: HarakaServer = require('haraka/server.js');
+  const outbound: HarakaOutbound = require('haraka/outbound/index.js');
+  const connection: { Connection: Haraka['connectionClass'] } = require('haraka/connection.js');
+  const netUtils: Haraka['netUtils'] = require('haraka-net-utils');
+  const constants: Haraka['constants'] = require('haraka-constants');
+  const dsn: Haraka['dsn'] = require('haraka-dsn');
+  return { server, outbound, connectionClass: connection.Connection, netUtils, constants, dsn };
+}

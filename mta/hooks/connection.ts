@@ -1,0 +1,70 @@
+import { parseAddress } from '../../policy/ip/address.ts';
+import { connectFacts } from '../facts.ts';
+import type { HarakaConnection } from '../haraka.ts';
+import { type Outcome, proceed, refusal, refuse, shuttingDown } from '../outcome.ts';
+import type { Runtime } from '../runtime.ts';
+import { openSession, type Session, sessionOf } from '../session.ts';
+
+/** First hook of a connection, after a PROXY line if one was due. Haraka ignores its answer. */
+export function connectInit(runtime: Runtime, connection: HarakaConnection): Outcome {
+  // One PROXY line and no more: Haraka would take another one as a command at any time (HT1).
+  connection.proxy.allowed = false;
+  // A PROXY line also sets the local port; Haraka has rules of its own for 465 and 587.
+  if (connection.client.localPort !== undefined) connection.set('local.port', connection.client.localPort);
+  connection.set('local.info', 'Postern');
+  const listener = runtime.submissionServers.has(connection.server) ? 'submission' : 'smtp';
+  const { heloName } = runtime.settings;
+  const session: Session = { connection, listener, heloName, unknownRecipients: 0, receiving: false };
+  openSession(session);
+  runtime.drain.opened(session);
+  runtime.metrics.connectionOpened(listener);
+  return proceed;
+}
+
+/** No PTR look-up: nothing is decided by it, and it costs its round trip on every connection. */
+export function lookupRdns(): Outcome {
+  return { kind: 'ok', value: 'DNSERROR' };
+}
+
+export function connect(runtime: Runtime, connection: HarakaConnection): Outcome {
+  if (parseAddress(connection.remote.ip) === undefined) {
+    return refuse(421, '4.3.2', 'The client address cannot be understood', true);
+  }
+  const { judge, bundles, drain } = runtime;
+  const facts = connectFacts(sessionOf(connection), runtime.now());
+  const verdict = judge.connect(bundles.current?.policy, facts, drain.draining);
+  if (verdict.verdict === 'accept' || verdict.verdict === 'need') return proceed;
+  const outcome = refusal(verdict);
+  return outcome.kind === 'refuse' ? { ...outcome, disconnect: true } : outcome;
+}
+
+/** HELO and EHLO: nothing to judge yet, but a draining process begins nothing new. */
+export function greeting(runtime: Runtime): Outcome {
+  return runtime.drain.draining ? shuttingDown : proceed;
+}
+
+/** EHLO keywords: the true size limit; neither SMTPUTF8 nor DSN (G11). */
+export function capabilities(runtime: Runtime, connection: HarakaConnection): Outcome {
+  connection.capabilities = connection.capabilities
+    .filter((keyword) => keyword !== 'SMTPUTF8')
+    .map((keyword) => (keyword.startsWith('SIZE ') ? `SIZE ${runtime.settings.maxMessageBytes}` : keyword));
+  connection.capabilities.push('ENHANCEDSTATUSCODES');
+  return proceed;
+}
+
+/** Commands that Haraka does not know. STARTTLS within TLS would be answered 220 a second time. */
+export function unrecognizedCommand(
+  _runtime: Runtime,
+  connection: HarakaConnection,
+  params: readonly string[],
+): Outcome {
+  const command = params[0]?.toUpperCase();
+  if (command === 'STARTTLS' && connection.tls.enabled) return refuse(503, '5.5.1', 'TLS is active already');
+  return proceed;
+}
+
+export function disconnect(runtime: Runtime, connection: HarakaConnection): Outcome {
+  runtime.drain.closed(sessionOf(connection));
+  runtime.metrics.connectionClosed();
+  return proceed;
+}

@@ -1,0 +1,108 @@
+import type { Address } from '@haraka/email-address';
+import { lookupKey } from '../../policy/lookup.ts';
+import { replies } from '../../policy/reply.ts';
+import type { LookupAnswer, RcptFacts, Refused } from '../../policy/types.ts';
+import { connectFacts, hostedDomain, pathOf } from '../facts.ts';
+import type { HarakaConnection } from '../haraka.ts';
+import { type Outcome, proceed, refusal, refuse, shuttingDown, toDsn } from '../outcome.ts';
+import type { Runtime } from '../runtime.ts';
+import { type Envelope, envelopeOf, openEnvelope, sessionOf } from '../session.ts';
+
+type CommandParams = readonly [address: Address, params: Readonly<Record<string, string | null>>];
+
+/** Parameters that go with what we advertise: SIZE (RFC 1870) and 8BITMIME (RFC 6152). */
+const mailParams = new Set(['SIZE', 'BODY']);
+
+/** MAIL FROM. */
+export function mail(
+  runtime: Runtime,
+  connection: HarakaConnection,
+  [address, params]: CommandParams,
+): Outcome {
+  if (runtime.drain.draining) return shuttingDown;
+  if (Object.keys(params).some((name) => !mailParams.has(name))) return unsupportedParams();
+  if (Number(params['SIZE']) > runtime.settings.maxMessageBytes) return tooBig();
+  const from = pathOf(address);
+  const facts = { ...connectFacts(sessionOf(connection), runtime.now()), envelopeFrom: from };
+  const verdict = runtime.judge.mail(runtime.bundles.current?.policy, facts);
+  if (verdict.verdict === 'reject' || verdict.verdict === 'defer') return refusal(verdict);
+  if (connection.transaction === null) throw new Error('MAIL without a transaction');
+  openEnvelope(connection.transaction, {
+    from,
+    startedAt: Date.now(),
+    accepted: [],
+    refused: [],
+    lookups: new Map(),
+    legs: [],
+  });
+  return proceed;
+}
+
+/** RCPT TO: the heart of the matter, one verdict for each recipient. */
+export function rcpt(
+  runtime: Runtime,
+  connection: HarakaConnection,
+  [address, params]: CommandParams,
+): Outcome {
+  if (runtime.drain.draining) return shuttingDown;
+  if (Object.keys(params).length > 0) return unsupportedParams();
+  const session = sessionOf(connection);
+  const envelope = envelopeOf(connection);
+  const facts: RcptFacts = {
+    ...connectFacts(session, runtime.now()),
+    envelopeFrom: envelope.from,
+    recipient: pathOf(address),
+    unknownSoFar: session.unknownRecipients,
+    ...(envelope.messageKey !== undefined && { firstMessageKey: envelope.messageKey }),
+    lookups: envelope.lookups,
+  };
+  const verdict = judge(runtime, facts, envelope.lookups);
+  const domain = hostedDomain(runtime.bundles.current, facts.recipient);
+  runtime.metrics.verdict(domain, verdict.because, verdict.verdict);
+  if (verdict.verdict === 'accept') {
+    envelope.messageKey ??= verdict.messageKey;
+    envelope.accepted.push(facts.recipient);
+    return {
+      kind: 'ok',
+      value: toDsn(runtime.haraka, { code: 250, enhanced: '2.1.5', text: 'Recipient OK' }),
+    };
+  }
+  envelope.refused.push({ recipient: facts.recipient, reply: verdict.reply, ref: verdict.ref });
+  if (verdict.reply.enhanced === replies.unknownRecipient.enhanced) session.unknownRecipients += 1;
+  recordRefusal(runtime, facts, envelope, verdict);
+  return refusal(verdict);
+}
+
+/** Look-ups that nobody can make (yet) count as unavailable, so that a recipient is never called unknown by mistake. */
+function judge(runtime: Runtime, facts: RcptFacts, lookups: Map<string, LookupAnswer>) {
+  for (;;) {
+    const verdict = runtime.judge.rcpt(runtime.bundles.current?.policy, facts);
+    if (verdict.verdict !== 'need') return verdict;
+    const key = lookupKey(verdict.lookup);
+    if (lookups.has(key)) throw new Error(`the policy asked twice for ${verdict.lookup.kind}`);
+    lookups.set(key, 'unavailable');
+  }
+}
+
+/** Keeps a refusal for `postern blocks`. */
+export function recordRefusal(
+  runtime: Runtime,
+  facts: { now: number; peer: string; recipient?: string },
+  envelope: Envelope,
+  { reply, ref, because }: Refused,
+): void {
+  const { now: time, peer, recipient = '' } = facts;
+  runtime.refusals.add({ time, peer, mailFrom: envelope.from, recipient, reply, ref, because });
+}
+
+/** G12: 552, not the 550 of Haraka. */
+export function tooBig(): Outcome {
+  const { code, enhanced, text } = replies.tooBig;
+  return refuse(code, enhanced, text);
+}
+
+/** G11, and RFC 5321 4.1.1.11 for parameters that nobody knows. */
+function unsupportedParams(): Outcome {
+  const { code, enhanced, text } = replies.dsnParameters;
+  return refuse(code, enhanced, text);
+}

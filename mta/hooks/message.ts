@@ -1,0 +1,133 @@
+import type { Leg } from '../../bundle/leg.ts';
+import { dataFacts } from '../facts.ts';
+import type { Deadline } from '../guard.ts';
+import type { HarakaConnection } from '../haraka.ts';
+import { Message } from '../message.ts';
+import { type Outcome, proceed, refusal, shuttingDown } from '../outcome.ts';
+import type { Runtime } from '../runtime.ts';
+import { type Envelope, envelopeOf, findEnvelope, type Session, sessionOf } from '../session.ts';
+import { recordRefusal, tooBig } from './envelope.ts';
+
+/** DATA: from here on a drain waits for this session. */
+export function data(runtime: Runtime, connection: HarakaConnection): Outcome {
+  if (runtime.drain.draining) return shuttingDown;
+  envelopeOf(connection).message = new Message(runtime.settings.maxMessageBytes);
+  sessionOf(connection).receiving = true;
+  return proceed;
+}
+
+/** End of DATA: one answer for all recipients. */
+export function dataPost(runtime: Runtime, connection: HarakaConnection): Outcome {
+  const envelope = envelopeOf(connection);
+  const message = requireMessage(envelope);
+  if (message.tooLarge || message.headerTooLarge) return ended(envelope, tooBig());
+  // Joined here, once: the scan for NUL needs it, and so does filing.
+  message.toWire();
+  return judgeMessage(runtime, sessionOf(connection), envelope, message);
+}
+
+/** Asks the policy about the whole message. Also called in the middle of DATA, for a line that ends in a bare LF. */
+export function judgeMessage(
+  runtime: Runtime,
+  session: Session,
+  envelope: Envelope,
+  message: Message,
+): Outcome {
+  const facts = dataFacts(session, envelope, message, runtime.now());
+  const verdict = runtime.judge.data(runtime.bundles.current?.policy, facts);
+  if (verdict.verdict === 'accept') {
+    envelope.legs = distinct(verdict.legs);
+    return proceed;
+  }
+  if (verdict.verdict === 'need') throw new Error('the policy needs a look-up at the end of DATA');
+  runtime.metrics.verdict('message', verdict.because, verdict.verdict);
+  recordRefusal(runtime, facts, envelope, verdict);
+  return ended(envelope, refusal(verdict));
+}
+
+/** Files the message; only then it is answered 250. */
+export async function queue(
+  runtime: Runtime,
+  connection: HarakaConnection,
+  deadline: Deadline,
+): Promise<Outcome> {
+  const envelope = envelopeOf(connection);
+  const { transaction } = connection;
+  if (transaction === null) throw new Error('nothing to queue');
+  const received = Buffer.from(`Received: ${connection.received_line()}\r\n`);
+  const wire = Buffer.concat([received, requireMessage(envelope).toWire()]);
+  const { legs } = envelope;
+  if (legs.length === 0) throw new Error('accepted recipients without a destination');
+  await runtime.store.file(
+    {
+      id: transaction.uuid,
+      from: transaction.mail_from,
+      legs,
+      wire,
+      policy: runtime.bundles.current?.policy,
+    },
+    deadline,
+  );
+  envelope.outcome = { code: 250, enhanced: '2.0.0', text: 'Accepted' };
+  return { kind: 'ok', value: '2.0.0 Accepted' };
+}
+
+/** The end of every transaction, whatever ended it: one log line, and a draining process lets the session go. */
+export function resetTransaction(runtime: Runtime, connection: HarakaConnection): Outcome {
+  const session = sessionOf(connection);
+  session.receiving = false;
+  const envelope = findEnvelope(connection);
+  if (envelope !== undefined) logTransaction(runtime, session, envelope);
+  if (runtime.drain.draining) setImmediate(() => runtime.drain.release(session));
+  return proceed;
+}
+
+function logTransaction(runtime: Runtime, { connection, account }: Session, envelope: Envelope): void {
+  const { outcome, accepted, refused, legs, message } = envelope;
+  if (message !== undefined) {
+    runtime.metrics.message(
+      outcome === undefined || outcome.code < 300 ? 'accepted' : outcome.code < 500 ? 'deferred' : 'refused',
+    );
+  }
+  runtime.log.info({
+    event: 'transaction',
+    id: connection.transaction?.uuid,
+    peer: connection.remote.ip,
+    helo: connection.hello.host,
+    tls: connection.tls.enabled,
+    account: account?.name,
+    from: envelope.from,
+    accepted,
+    legs: legs.map(describeLeg),
+    refused: refused.map(({ recipient, reply, ref }) => ({
+      recipient,
+      reply: `${reply.code} ${reply.enhanced} ${reply.text} (ref ${ref})`,
+    })),
+    size: message?.size,
+    outcome: outcome === undefined ? 'not completed' : `${outcome.code} ${outcome.enhanced} ${outcome.text}`,
+    milliseconds: Date.now() - envelope.startedAt,
+  });
+}
+
+function describeLeg({ recipient, hop, purpose }: Leg) {
+  return { to: recipient, via: hop.kind === 'Route' ? hop.route : hop.kind, purpose };
+}
+
+function requireMessage({ message }: Envelope): Message {
+  if (message === undefined) throw new Error('no message was received');
+  return message;
+}
+
+/** A recipient that was named twice gets one copy. */
+function distinct(legs: readonly Leg[]): Leg[] {
+  return [
+    ...new Map(
+      legs.map((leg) => [JSON.stringify([leg.domain, leg.recipient, leg.hop, leg.purpose]), leg]),
+    ).values(),
+  ];
+}
+
+function ended(envelope: Envelope, outcome: Outcome): Outcome {
+  if (outcome.kind === 'refuse') envelope.outcome = outcome.reply;
+  return outcome;
+}

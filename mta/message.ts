@@ -1,0 +1,100 @@
+import { readHeaders } from '../policy/headers.ts';
+import type { DataFacts } from '../policy/types.ts';
+
+const cr = 0x0d;
+const lf = 0x0a;
+const dot = 0x2e;
+
+/** Nothing legitimate comes near it, and reading it must stay cheap. */
+const maxHeaderBytes = 1_048_576;
+
+/**
+ * A message while it arrives: the lines exactly as they came (with dot-stuffing and CRLF), and what the scan of their bytes
+ * found (G20). Haraka's own message stream is not used: it parses, re-chunks and copies every line several times, and what it
+ * gives back is not always what came in.
+ */
+export class Message {
+  readonly lines: Buffer[] = [];
+  smuggling: DataFacts['smuggling'] = 'none';
+  /** Octets without dot-stuffing, counted on even when they are no longer kept. */
+  size = 0;
+  private readonly maxBytes: number;
+
+  /** @param maxBytes beyond this size lines are counted and dropped: the message will be refused anyway. */
+  constructor(maxBytes: number) {
+    this.maxBytes = maxBytes;
+  }
+
+  /**
+   * Takes the next line of DATA.
+   * @param line ends in LF, as it came from the wire.
+   * @returns false for a line that ends in a bare LF: nobody can say any more where the message ends.
+   */
+  add(line: Buffer): boolean {
+    const end = line.length - 2;
+    if (line[end] !== cr) {
+      this.smuggling = 'bareLf';
+      return false;
+    }
+    if (line.indexOf(cr) !== end) this.smuggling = 'bareCr';
+    this.size += line[0] === dot ? line.length - 1 : line.length;
+    if (this.size <= this.maxBytes) this.lines.push(line);
+    else this.lines.length = 0;
+    return true;
+  }
+
+  get tooLarge(): boolean {
+    return this.size > this.maxBytes;
+  }
+
+  /** The message as SMTP carries it, dot-stuffed, without the final dot. Looks for NUL on the way. */
+  toWire(): Buffer {
+    const bytes = Buffer.concat(this.lines);
+    if (this.smuggling === 'none' && bytes.indexOf(0) !== -1) this.smuggling = 'nul';
+    return bytes;
+  }
+
+  /** Header fields in order, as the policy (and `postern explain`) reads them. */
+  headers(): ReturnType<typeof readHeaders> {
+    const lines = this.headerLines().map((line) => line.toString('utf8', line[0] === dot ? 1 : 0));
+    return readHeaders(lines.join(''));
+  }
+
+  /** A header that nobody can want to read; a second From could hide at its end. */
+  get headerTooLarge(): boolean {
+    return this.headerLines().reduce((sum, { length }) => sum + length, 0) > maxHeaderBytes;
+  }
+
+  private headerLines(): Buffer[] {
+    const end = this.lines.findIndex(({ length }) => length === 2);
+    return end === -1 ? this.lines : this.lines.slice(0, end);
+  }
+}
+
+/** Whether a line of DATA is the final dot. */
+export function isFinalDot(line: Buffer): boolean {
+  return line.length === 3 && line[0] === dot && line[1] === cr && line[2] === lf;
+}
+
+/**
+ * The form that mailboxes on disk hold: dots unstuffed, line ends LF.
+ * @param wire lines ending in CRLF, dot-stuffed.
+ */
+export function toMailboxForm(wire: Buffer): Buffer {
+  const out = Buffer.allocUnsafe(wire.length);
+  let written = 0;
+  let start = 0;
+  while (start < wire.length) {
+    const end = wire.indexOf(lf, start);
+    const stop = end === -1 ? wire.length : end;
+    const from = wire[start] === dot ? start + 1 : start;
+    const to = stop > start && wire[stop - 1] === cr ? stop - 1 : stop;
+    written += wire.copy(out, written, from, Math.max(to, from));
+    if (end !== -1) {
+      out[written] = lf;
+      written += 1;
+    }
+    start = stop + 1;
+  }
+  return out.subarray(0, written);
+}

@@ -1,0 +1,74 @@
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { Because } from '../policy/types.ts';
+
+/** Prometheus metrics of one MTA process, all named postern_mta_*. */
+export class Metrics {
+  readonly registry = new Registry();
+  private readonly connections = this.counter('connections_total', 'SMTP connections taken', ['listener']);
+  private readonly openConnections = this.gauge('open_connections', 'SMTP connections open now');
+  private readonly verdicts = this.counter('verdicts_total', 'Answers to recipients and messages', [
+    'domain',
+    'kind',
+    'object',
+    'verdict',
+  ]);
+  private readonly messages = this.counter('messages_total', 'Messages by how they ended', ['outcome']);
+  private readonly deliveries = this.counter('deliveries_total', 'Delivery attempts by result', [
+    'route',
+    'result',
+  ]);
+  private readonly faults = this.counter('faults_total', 'Failures of our own, each answered with 451', [
+    'hook',
+  ]);
+  private readonly loads = this.counter('bundle_loads_total', 'Policy bundles read', ['result']);
+
+  constructor(queue: () => { size: number; deferred: number }) {
+    collectDefaultMetrics({ register: this.registry, prefix: 'postern_mta_' });
+    this.gauge('queue_messages', 'Queue files, one per recipient and destination', () => queue().size);
+    this.gauge('queue_deferred', 'Queue files that wait for their next attempt', () => queue().deferred);
+  }
+
+  connectionOpened(listener: string): void {
+    this.connections.inc({ listener });
+    this.openConnections.inc();
+  }
+
+  connectionClosed(): void {
+    this.openConnections.dec();
+  }
+
+  /** @param domain a hosted domain, or `other`: what clients make up must not become label values. */
+  verdict(domain: string, because: Because | undefined, verdict: string): void {
+    this.verdicts.inc({ domain, kind: because?.kind ?? '', object: because?.name ?? '', verdict });
+  }
+
+  message(outcome: 'accepted' | 'refused' | 'deferred'): void {
+    this.messages.inc({ outcome });
+  }
+
+  delivery(route: string, result: 'delivered' | 'deferred' | 'failed'): void {
+    this.deliveries.inc({ route, result });
+  }
+
+  fault(hook: string): void {
+    this.faults.inc({ hook });
+  }
+
+  bundleLoad(result: 'loaded' | 'failed'): void {
+    this.loads.inc({ result });
+  }
+
+  private counter<L extends string>(name: string, help: string, labelNames: L[]): Counter<L> {
+    return new Counter({ name: `postern_mta_${name}`, help, labelNames, registers: [this.registry] });
+  }
+
+  private gauge(name: string, help: string, read?: () => number): Gauge {
+    const gauge: Gauge = new Gauge({
+      name: `postern_mta_${name}`,
+      help,
+      registers: [this.registry],
+      ...(read && { collect: () => gauge.set(read()) }),
+    });
+    return gauge;
+  }
+}

@@ -1,0 +1,87 @@
+import { Command, InvalidArgumentError } from 'commander';
+import { parseAddress } from '../policy/ip/address.ts';
+import { parseRange } from '../policy/ip/range.ts';
+
+/** An address to listen on. */
+export interface ListenAddress {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+}
+
+/** What one MTA process is started with. */
+export interface MtaOptions {
+  /** Hot files, in the layout of kubelet's atomic writer. */
+  readonly policy: string;
+  /** Cold files: Haraka's configuration and mta.json. */
+  readonly config: string;
+  /** Scratch that the process fills: Haraka's home. */
+  readonly home: string;
+  readonly queue: string;
+  readonly maildir: string;
+  /** Directory with tls.crt and tls.key; without it STARTTLS is not offered. */
+  readonly tls?: string;
+  readonly smtp: ListenAddress;
+  readonly submission?: ListenAddress;
+  /** Submission with TLS from the first byte. */
+  readonly submissions?: ListenAddress;
+  readonly http: ListenAddress;
+  /** File with the bearer token of /state and /blocks. */
+  readonly tokenFile?: string;
+  /** More proxies than the settings name. */
+  readonly proxyFrom: readonly string[];
+  /** Seconds that running messages and deliveries have after SIGTERM. */
+  readonly graceSeconds: number;
+  readonly logLevel: string;
+}
+
+/** The command line of `postern mta`. `run` is called with the options; errors of use end the process with code 2. */
+export function mtaCommand(run: (options: MtaOptions) => Promise<void>): Command {
+  return new Command('mta')
+    .description('Run one MTA: accept mail, judge it by the policy on disk, file and deliver it.')
+    .requiredOption('--policy <dir>', 'policy bundle, in the layout of a mounted volume')
+    .requiredOption('--config <dir>', 'cold configuration, as the operator renders it')
+    .requiredOption('--home <dir>', 'scratch directory, emptied and filled at each start')
+    .requiredOption('--queue <dir>', 'mail that is waiting to be delivered; belongs to one process only')
+    .requiredOption('--maildir <dir>', 'root of the mailboxes of domains that keep theirs here')
+    .option('--tls <dir>', 'directory with tls.crt and tls.key')
+    .requiredOption('--smtp <address:port>', 'mail from other servers', listenAddress)
+    .option('--submission <address:port>', 'mail from accounts, with STARTTLS', listenAddress)
+    .option('--submissions <address:port>', 'mail from accounts, TLS from the first byte', listenAddress)
+    .requiredOption('--http <address:port>', '/state, /metrics, /healthz, /readyz, /blocks', listenAddress)
+    .option('--token-file <file>', 'bearer token asked for by /state and /blocks')
+    .option('--proxy-from <cidr,...>', 'proxies that may send PROXY protocol', ranges, [])
+    .option('--grace-seconds <seconds>', 'time for running messages after SIGTERM', seconds, 25)
+    .option('--log-level <level>', 'fatal, error, warn, info or debug', 'info')
+    .action((options: MtaOptions) => run(options));
+}
+
+/** @throws InvalidArgumentError */
+export function listenAddress(text: string): ListenAddress {
+  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+)):([0-9]{1,5})$/.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  if (host === undefined || parseAddress(host) === undefined || Number(port) > 65_535) {
+    throw new InvalidArgumentError('must be address:port, such as 127.0.0.1:2525 or [::1]:2525');
+  }
+  return { host, port: Number(port) };
+}
+
+/** `127.0.0.1:2525`, `[::1]:2525` */
+export function formatListenAddress({ host, port }: ListenAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function ranges(text: string): string[] {
+  const entries = text.split(',').filter((entry) => entry !== '');
+  const wrong = entries.find((entry) => parseRange(entry) === undefined);
+  if (wrong !== undefined)
+    throw new InvalidArgumentError(`${JSON.stringify(wrong)} is no address and no CIDR`);
+  return entries;
+}
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0 || value > 3600)
+    throw new InvalidArgumentError('must be 0 to 3600');
+  return value;
+}

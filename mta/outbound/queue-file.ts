@@ -1,0 +1,62 @@
+import { join } from 'node:path';
+import { Address } from '@haraka/email-address';
+import * as z from 'zod';
+import { type Leg, leg as legSchema } from '../../bundle/leg.ts';
+import type { HarakaMail, HarakaOutbound } from '../haraka.ts';
+import type { StagedFile } from './staged-file.ts';
+
+/** Key of our part of a queue file's notes. Names only: no address of a next hop and no secret lies in the queue. */
+const noteKey = 'postern';
+
+/** What of a message goes to the head of its queue files. */
+export interface QueuedMessage {
+  readonly id: string;
+  readonly from: Address;
+  /** Milliseconds since the epoch. */
+  readonly queuedAt: number;
+}
+
+const note = z.object({ leg: legSchema });
+
+/** Where the next queue file of this process lies. Its name is Haraka's: arrival, next attempt, attempts, pid, ... */
+export function nextQueueFile(
+  outbound: Pick<HarakaOutbound, 'qfile'>,
+  queueDirectory: string,
+): StagedFile & { name: string } {
+  const name = outbound.qfile.name();
+  return {
+    name,
+    // Files with this prefix are left-overs to Haraka: it deletes them when it starts.
+    temporary: join(queueDirectory, `${outbound.qfile.platformDOT}${name}`),
+    final: join(queueDirectory, name),
+    directory: queueDirectory,
+  };
+}
+
+/**
+ * The head of a queue file in Haraka's format: the length of a JSON text (32 bits, big endian) and the text. The message
+ * as it goes over the wire follows. One recipient in each file: Haraka charges LMTP answers to the wrong one of several (HT3).
+ * @param order position of the leg among the legs of its message, from 1.
+ */
+export function queueFileHead(message: QueuedMessage, leg: Leg, order: number): Buffer {
+  const recipient = new Address(`<${leg.recipient}>`);
+  const todo = {
+    queue_time: message.queuedAt,
+    domain: recipient.host,
+    rcpt_to: [recipient],
+    mail_from: message.from,
+    notes: { [noteKey]: { leg } },
+    uuid: `${message.id}.${order}`,
+    force_tls: false,
+  };
+  const text = Buffer.from(`\n${JSON.stringify(todo)}\n`);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(text.length);
+  return Buffer.concat([length, text]);
+}
+
+/** The leg of a queued mail; undefined if the file was not written by us or by another version of us. */
+export function legOf(mail: HarakaMail): Leg | undefined {
+  const parsed = note.safeParse(mail.todo.notes[noteKey]);
+  return parsed.success ? parsed.data.leg : undefined;
+}

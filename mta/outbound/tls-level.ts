@@ -1,0 +1,79 @@
+import { isIP } from 'node:net';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import type { RoutePolicy } from '../../bundle/route-policy.ts';
+import type { OutboundSocket } from '../haraka.ts';
+
+type Tls = RoutePolicy['tls'];
+
+/** The name that the certificate must carry, and that SNI asks for. */
+function serverName(route: RoutePolicy): string {
+  return route.tls.serverName ?? route.host;
+}
+
+/** Options of the handshake. Nothing is verified by Node.js itself: chain and name are asked for apart (T6). */
+function handshake(route: RoutePolicy): Record<string, unknown> {
+  const name = serverName(route);
+  return {
+    ...(isIP(name) === 0 && { servername: name }),
+    ...(route.tls.caBundle !== undefined && { ca: route.tls.caBundle }),
+    minVersion: 'TLSv1.2',
+    rejectUnauthorized: false,
+    checkServerIdentity: () => undefined,
+  };
+}
+
+/**
+ * Makes `upgrade` of the socket obey the Route: its names, its CAs, its level of verification.
+ * The callback that Haraka gives is told "authorized" only if all that the Route asks for was proven; Haraka then goes on
+ * only if so (with force_tls), and `isSecure` says the same.
+ */
+export function enforceTls(socket: OutboundSocket, route: RoutePolicy): void {
+  const upgrade = socket.upgrade.bind(socket);
+  socket.upgrade = (options, done) => {
+    upgrade({ ...options, ...handshake(route) }, (chainTrusted, chainError, certificate, cipher) => {
+      const problem = peerProblem(route, socket, chainTrusted, chainError);
+      if (problem === undefined) socket.isSecure = () => socket.targetsocket.encrypted === true;
+      done(problem === undefined, problem, certificate, cipher);
+    });
+  };
+}
+
+function peerProblem(
+  route: RoutePolicy,
+  socket: OutboundSocket,
+  chainTrusted: boolean,
+  chainError: Error | undefined,
+): Error | undefined {
+  const { chain, name } = required(route.tls);
+  if (chain && !chainTrusted) return chainError ?? new Error('certificate is not trusted');
+  if (!name) return undefined;
+  const certificate = socket.cleartext?.getPeerCertificate();
+  return certificate === undefined
+    ? new Error('no certificate')
+    : nameProblem(serverName(route), certificate);
+}
+
+function nameProblem(name: string, certificate: PeerCertificate): Error | undefined {
+  return checkServerIdentity(name, certificate);
+}
+
+/** Opportunistic TLS protects against listeners only; to verify and then send anyway would tell nobody anything. */
+function required({ mode, verify }: Tls): { chain: boolean; name: boolean } {
+  if (mode === 'Opportunistic' || mode === 'Disabled') return { chain: false, name: false };
+  return {
+    chain: verify === 'TrustedCA' || verify === 'TrustedCAAndHostname',
+    name: verify === 'Hostname' || verify === 'TrustedCAAndHostname',
+  };
+}
+
+/** Hides an offer of STARTTLS in the EHLO reply, for Routes that use no TLS or have it already. */
+export function hideStartTls(socket: OutboundSocket): void {
+  const emit = socket.emit.bind(socket);
+  socket.emit = (event: string | symbol, ...args: unknown[]) => {
+    const [line] = args;
+    if (event === 'line' && typeof line === 'string' && /^250[ -]STARTTLS\s*$/i.test(line)) {
+      return emit(event, `${line.slice(0, 4)}X-NO-TLS\r\n`);
+    }
+    return emit(event, ...args);
+  };
+}

@@ -1,0 +1,25 @@
+/**
+ * Everything of Haraka 3.3.4 and its libraries that no documentation promises and that Postern leans on. The contract tests
+ * (test/contract/) run each of these against the real package; a new version of Haraka goes in only when they pass.
+ */
+export const privateApi = {
+  'connection.accumulate_data(line)':
+    'data-collector.ts takes the lines of DATA; the final dot still goes to Haraka',
+  'connection.proxy.allowed': 'hooks/connection.ts resets it: a second PROXY line would be believed (HT1)',
+  'connection.received_line()': 'hooks/message.ts writes the Received line itself',
+  'connection.respond(code, dsn, then)': 'a DSN object brings its own code',
+  'net_utils.is_haproxy_allowed(ip)':
+    'proxy-peers.ts decides who may send PROXY, without reading configuration on each connection',
+  'hmail.get_force_tls(hop)': 'outbound/route-delivery.ts: todo.force_tls has no effect (HT4)',
+  'hmail.try_deliver_host_on_socket(hop, host, port, socket)':
+    'outbound/route-delivery.ts shapes the socket of each attempt',
+  'hmail.bounce / temp_fail': 'outbound/route-delivery.ts turns early 5xx replies into deferrals (R5)',
+  'hmail.next_cb': 'hooks/delivery.ts: the end of an attempt, whatever ended it',
+  'hmail queue file format': 'outbound/queue-file.ts writes it: length, JSON, message',
+  'outbound.qfile.name(), platformDOT': 'names of queue files',
+  'outbound.delivery_queue.push(hmail)': 'mail-store.ts starts the first attempt',
+  'outbound.temp_fail_queue': 'drain.ts stops it; its length is the number of deferred mails',
+  'outbound.get_stats()': 'stop.ts waits for running deliveries',
+  'server.listeners': 'start.ts reads the ports that were given, in the order asked for',
+  'socket.upgrade / isSecure / targetsocket': 'outbound/tls-level.ts verifies what the Route asks for',
+} as const;

@@ -1,0 +1,50 @@
+import type { Server as NetServer } from 'node:net';
+import type { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../policy/judge.ts';
+import type { BundleWatch } from './bundle-watch.ts';
+import type { Drain } from './drain.ts';
+import type { Haraka } from './haraka.ts';
+import type { Ledger } from './ledger.ts';
+import type { Log } from './log.ts';
+import type { MailStore } from './mail-store.ts';
+import type { Metrics } from './metrics.ts';
+import type { RefusalLog } from './refusals.ts';
+import type { MtaFile } from './settings.ts';
+
+/** The decision engine, as four functions. A parameter, so that tests can put a broken one in its place. */
+export interface Judge {
+  readonly connect: typeof judgeConnect;
+  readonly mail: typeof judgeMail;
+  readonly rcpt: typeof judgeRcpt;
+  readonly data: typeof judgeData;
+}
+
+/** Everything that the hooks work with. */
+export interface Runtime {
+  readonly haraka: Haraka;
+  readonly settings: MtaFile;
+  readonly judge: Judge;
+  readonly bundles: BundleWatch;
+  readonly store: MailStore;
+  readonly drain: Drain;
+  readonly ledger: Ledger;
+  readonly refusals: RefusalLog;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  /** Listening sockets that take submissions; all others take mail from other servers. */
+  readonly submissionServers: ReadonlySet<NetServer>;
+  /** Seconds since the epoch. */
+  readonly now: () => number;
+}
+
+let current: Runtime | undefined;
+
+/** Haraka loads the plugin itself and passes it nothing: this is where the plugin finds what main made for it. */
+export function provideRuntime(runtime: Runtime): void {
+  current = runtime;
+}
+
+/** @throws Error if main has not provided one. */
+export function requireRuntime(): Runtime {
+  if (current === undefined) throw new Error('the Postern plugin was loaded without its runtime');
+  return current;
+}

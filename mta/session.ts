@@ -1,0 +1,74 @@
+import type { Leg } from '../bundle/leg.ts';
+import type { AuthenticatedAccount, LookupAnswer, Reply } from '../policy/types.ts';
+import type { HarakaConnection, HarakaTransaction } from './haraka.ts';
+import type { Message } from './message.ts';
+
+/** What Postern knows of a connection. Not in Haraka's notes: those end up in queue files. */
+export interface Session {
+  readonly connection: HarakaConnection;
+  /** Which listener took it. */
+  readonly listener: 'smtp' | 'submission';
+  /** The name of this MTA. */
+  readonly heloName: string;
+  /** Recipients refused as unknown so far (I15). */
+  unknownRecipients: number;
+  account?: AuthenticatedAccount;
+  /** A message is on its way in (354 was sent) or being filed: a drain waits for it. */
+  receiving: boolean;
+}
+
+/** A recipient that was refused. */
+interface RefusedRecipient {
+  readonly recipient: string;
+  readonly reply: Reply;
+  readonly ref: string;
+}
+
+/** What Postern knows of one mail transaction. */
+export interface Envelope {
+  /** Path of MAIL FROM without brackets. */
+  readonly from: string;
+  readonly startedAt: number;
+  /** Recipients as the client wrote them. */
+  readonly accepted: string[];
+  readonly refused: RefusedRecipient[];
+  /** What was asked of others for these recipients. */
+  readonly lookups: Map<string, LookupAnswer>;
+  /** Where the message goes, decided at end of DATA. */
+  legs: readonly Leg[];
+  /** Of the first accepted recipient (G8). */
+  messageKey?: string;
+  message?: Message;
+  /** How the transaction ended, for the log; the reference is in the text. */
+  outcome?: Reply;
+}
+
+const sessions = new WeakMap<HarakaConnection, Session>();
+const envelopes = new WeakMap<HarakaTransaction, Envelope>();
+
+export function openSession(session: Session): void {
+  sessions.set(session.connection, session);
+}
+
+/** @throws Error if `connect_init` has not run: then nothing may be accepted from this connection. */
+export function sessionOf(connection: HarakaConnection): Session {
+  const session = sessions.get(connection);
+  if (session === undefined) throw new Error(`connection ${connection.uuid} has no session`);
+  return session;
+}
+
+export function openEnvelope(transaction: HarakaTransaction, envelope: Envelope): void {
+  envelopes.set(transaction, envelope);
+}
+
+/** @throws Error if the MAIL command has not been judged. */
+export function envelopeOf(connection: HarakaConnection): Envelope {
+  const envelope = connection.transaction === null ? undefined : envelopes.get(connection.transaction);
+  if (envelope === undefined) throw new Error(`connection ${connection.uuid} has no envelope`);
+  return envelope;
+}
+
+/** The envelope if there is one: for places that run at the end of every transaction. */
+export function findEnvelope(connection: HarakaConnection): Envelope | undefined {
+  return connection.transaction === null ? undefined : envelopes.get(connection.transaction);
+}

@@ -1,0 +1,105 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { ListenAddress } from './options.ts';
+
+/** What the endpoints answer. */
+export interface StateSource {
+  readonly state: () => Promise<unknown>;
+  readonly ready: () => Promise<{ ready: boolean; readyReason: string }>;
+  readonly blocks: () => unknown;
+  readonly metrics: () => Promise<{ contentType: string; text: string }>;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+}
+
+/** Endpoints that tell addresses and names of tenants: they ask for the token. */
+const guarded = new Set(['/state', '/blocks']);
+
+/**
+ * Serves /state, /blocks (bearer token, if there is one), /metrics, /healthz and /readyz.
+ * @throws Error if the address cannot be listened on.
+ */
+export async function serveState(
+  address: ListenAddress,
+  source: StateSource,
+  token: string | undefined,
+): Promise<Server> {
+  const server = createServer(
+    { requestTimeout: 5_000, headersTimeout: 5_000, maxHeaderSize: 16_384 },
+    (request, response) => {
+      answer(request, source, token).then(
+        (reply) => send(response, reply),
+        () => send(response, { status: 500, type: 'text/plain', body: 'internal error\n' }),
+      );
+    },
+  );
+  server.listen(address.port, address.host);
+  await once(server, 'listening');
+  return server;
+}
+
+/** The port that was given. */
+export function portOf(server: { address(): AddressInfo | string | null }): number {
+  const address = server.address();
+  if (address === null || typeof address === 'string')
+    throw new Error('the server does not listen on a port');
+  return address.port;
+}
+
+async function answer(
+  request: IncomingMessage,
+  source: StateSource,
+  token: string | undefined,
+): Promise<Answer> {
+  const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+  if (request.method !== 'GET' && request.method !== 'HEAD') return text(405, 'method not allowed');
+  if (guarded.has(path) && token !== undefined && !carries(request, token))
+    return text(401, 'bearer token required');
+  switch (path) {
+    case '/state':
+      return json(200, await source.state());
+    case '/blocks':
+      return json(200, source.blocks());
+    case '/metrics': {
+      const { contentType, text: body } = await source.metrics();
+      return { status: 200, type: contentType, body };
+    }
+    case '/healthz':
+      return text(200, 'ok');
+    case '/readyz': {
+      const { ready, readyReason } = await source.ready();
+      return text(ready ? 200 : 503, readyReason);
+    }
+    default:
+      return text(404, 'not found');
+  }
+}
+
+/** Compares digests: equal length, and no early end that a clock could see. */
+function carries(request: IncomingMessage, token: string): boolean {
+  const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
+  const digest = (value: string) => createHash('sha256').update(value).digest();
+  return timingSafeEqual(digest(given), digest(token));
+}
+
+function json(status: number, value: unknown): Answer {
+  return { status, type: 'application/json', body: `${JSON.stringify(value)}\n` };
+}
+
+function text(status: number, body: string): Answer {
+  return { status, type: 'text/plain', body: `${body}\n` };
+}
+
+function send(response: ServerResponse, { status, type, body }: Answer): void {
+  response.writeHead(status, {
+    'content-type': type,
+    ...(status === 401 && { 'www-authenticate': 'Bearer' }),
+  });
+  response.end(body);
+}

@@ -1,0 +1,128 @@
+import type { DkimSigner } from '../../bundle/domain-policy.ts';
+import type { DkimKey, MailDomain } from '../api/index.ts';
+import { type AccessList, listsOf } from './access-lists.ts';
+import { type ConditionInput, condition } from './conditions.ts';
+import type { DkimTranslation } from './dkim.ts';
+import { type DomainSlice, gatewayOf } from './domain-slice.ts';
+import { findMta } from './domains.ts';
+import type { Gateway } from './gateway.ts';
+import type { Snapshot } from './model.ts';
+import { shadowedRules } from './routing.ts';
+import { readyPods } from './status.ts';
+import type { Tls } from './tls.ts';
+
+/** Everything that is said on a MailDomain about the objects around it. */
+export interface Surroundings {
+  readonly snapshot: Snapshot;
+  readonly lists: readonly AccessList[];
+  readonly gateways: readonly Gateway[];
+  readonly tls: readonly Tls[];
+  readonly dkimKeys: readonly DkimKey[];
+  readonly dkim: DkimTranslation;
+}
+
+/** The conditions of a MailDomain that do not count for Ready. @param slice undefined if it is not hosted */
+export function domainConditions(
+  object: MailDomain,
+  slice: DomainSlice | undefined,
+  around: Surroundings,
+): ConditionInput[] {
+  const available = mtaAvailable(object, around.snapshot);
+  if (slice === undefined) return [available];
+  const { name } = object.metadata;
+  const signers = around.dkim.signers.get(object.spec.domain) ?? [];
+  return [
+    available,
+    dkimReady(name, around),
+    ...(['MxReady', 'SpfReady', 'DmarcReady'] as const).map((type) =>
+      condition(type, 'Unknown', 'NotChecked', 'DNS was not asked'),
+    ),
+    ...slice.recipients.conditions,
+    ...shadowedRules(object, gatewayOf(around.gateways, name, false)),
+    ...tlsAffected(name, around.tls),
+    ...unaligned(signers),
+  ];
+}
+
+/** The fields of a MailDomain's status. @param policyHash undefined if it is in no bundle */
+export function domainStatusFields(
+  object: MailDomain,
+  policyHash: string | undefined,
+  around: Surroundings,
+): Omit<NonNullable<MailDomain['status']>, 'conditions'> {
+  const { name } = object.metadata;
+  const allow = listsOf(around.lists, name, 'Allow', true);
+  const block = listsOf(around.lists, name, 'Block', true);
+  const gateway = gatewayOf(around.gateways, name, true);
+  const signer = around.dkim.signers.get(object.spec.domain)?.[0];
+  const ledger = object.status?.ledger;
+  return {
+    attached: {
+      ipAccessLists: allow.length + block.length,
+      inboundGateways: around.gateways.filter(({ verdicts }) =>
+        verdicts.some((verdict) => verdict.name === name),
+      ).length,
+      tlsPolicies: around.tls.filter(({ domains }) => domains.has(name)).length,
+      dkimKeys: around.dkimKeys.filter(({ spec }) => spec.domainRef.name === name).length,
+      allowEntries: count(allow),
+      blockEntries: count(block),
+      ...(gateway === undefined ? {} : { inboundGateway: gateway.object.metadata.name }),
+    },
+    ...(signer === undefined ? {} : { dkim: { activeKey: signer.source.name, selector: signer.selector } }),
+    ...(policyHash === undefined ? {} : { policyHash }),
+    // Counted by the pods and written by who reads them, at most every ten minutes.
+    ...(ledger === undefined ? {} : { ledger }),
+  };
+}
+
+function mtaAvailable({ spec }: MailDomain, snapshot: Snapshot): ConditionInput {
+  const lookup = findMta(spec.mta, snapshot);
+  if (!lookup.ok) return condition('MtaAvailable', 'False', lookup.reason, lookup.message);
+  if (readyPods(spec.mta, snapshot.observed.pods).length > 0)
+    return condition('MtaAvailable', 'True', 'MtaAvailable');
+  return condition('MtaAvailable', 'Unknown', 'NoReadyPods', `MTA ${spec.mta} has no ready pod`);
+}
+
+function dkimReady(mailDomain: string, { dkimKeys, dkim }: Surroundings): ConditionInput {
+  const keys = dkimKeys.filter(({ spec }) => spec.domainRef.name === mailDomain);
+  const having = (type: string) =>
+    keys.find(({ metadata }) =>
+      dkim.results.get(metadata.name)?.conditions.some((one) => one.type === type && one.status === 'True'),
+    );
+  const [first] = keys;
+  if (first === undefined)
+    return condition('DkimReady', 'False', 'NoKey', 'No DkimKey names this MailDomain');
+  const signing = having('Signing');
+  if (signing !== undefined)
+    return condition('DkimReady', 'True', 'DkimReady', `DkimKey ${signing.metadata.name}`);
+  const published = having('Published');
+  if (published === undefined) {
+    return condition('DkimReady', 'False', 'NotPublished', `DkimKey ${first.metadata.name} is not Published`);
+  }
+  return condition(
+    'DkimReady',
+    'False',
+    'NotSigning',
+    `DkimKey ${published.metadata.name} is Published and not Signing`,
+  );
+}
+
+function tlsAffected(mailDomain: string, policies: readonly Tls[]): ConditionInput[] {
+  const names = policies
+    .filter(({ object, domains }) => domains.has(mailDomain) && object.spec.enforcement === 'Enforce')
+    .map(({ object }) => object.metadata.name)
+    .sort();
+  if (names.length === 0) return [];
+  return [condition('TlsPolicyAffected', 'True', 'TlsPolicyAffected', `TlsPolicy ${names.join(', ')}`)];
+}
+
+function unaligned(signers: readonly DkimSigner[]): ConditionInput[] {
+  if (signers.length > 0) return [];
+  return [
+    condition('DmarcUnaligned', 'True', 'DmarcUnaligned', 'No DkimKey of this domain is in the policy'),
+  ];
+}
+
+function count(lists: readonly AccessList[]): number {
+  return lists.reduce((sum, { entries }) => sum + entries.entryCount, 0);
+}

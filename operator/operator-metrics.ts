@@ -1,0 +1,43 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/** What GET /metrics of the operator tells. */
+export interface OperatorMetrics {
+  readonly registry: Registry;
+  reconciled(namespace: string, result: 'ok' | 'error', seconds: number): void;
+  leads(isLeader: boolean): void;
+}
+
+/** @param queueDepth namespaces that wait to be reconciled now */
+export function createOperatorMetrics(queueDepth: () => number): OperatorMetrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const total = new Counter({
+    name: 'postern_reconcile_total',
+    help: 'Reconciles of a namespace, by result.',
+    labelNames: ['namespace', 'result'],
+    registers,
+  });
+  const duration = new Histogram({
+    name: 'postern_reconcile_seconds',
+    help: 'Time of one reconcile of a namespace.',
+    buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers,
+  });
+  const leader = new Gauge({ name: 'postern_leader', help: '1 while this replica reconciles.', registers });
+  new Gauge({
+    name: 'postern_queue_depth',
+    help: 'Namespaces that wait to be reconciled.',
+    registers,
+    collect() {
+      this.set(queueDepth());
+    },
+  });
+  return {
+    registry,
+    reconciled(namespace, result, seconds) {
+      total.inc({ namespace, result });
+      duration.observe(seconds);
+    },
+    leads: (isLeader) => leader.set(isLeader ? 1 : 0),
+  };
+}

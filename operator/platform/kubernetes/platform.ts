@@ -1,0 +1,243 @@
+import { randomBytes } from 'node:crypto';
+import type { ObjectStatus } from '../../api/index.ts';
+import { keyAnnotations } from '../../compile/dkim-secret.ts';
+import type { CompileOptions, DkimObservation, Snapshot, StatusRecord, Want } from '../../compile/model.ts';
+import { dkimKeySecret } from '../../reconcile/keys.ts';
+import type { Platform, RenderedMta } from '../platform.ts';
+import type { CachedObject, CachedWorkload } from './cached.ts';
+import { deliverObjects } from './delivery.ts';
+import { annotations, corePath, managerName, routeFinalizer, stateTokenKey, stateTokenName } from './names.ts';
+import { type Owner, ownedBy, renderedLabels } from './object-plan.ts';
+import { pollDelay } from './poll-delay.ts';
+import { hasLoaded } from './pod-observer.ts';
+import { announce, needsRoll, roll } from './rollout.ts';
+import { isConflict, isNotFound } from './runtime/api-error.ts';
+import { patchTypes } from './runtime/client.ts';
+import type { EventRecorder } from './runtime/events.ts';
+import type { MailOperator } from './runtime/mail-operator.ts';
+import { takeSnapshot } from './snapshot.ts';
+import { pluralOf } from './status-writer.ts';
+import { parseRawObject } from './stored-object.ts';
+import type { Tenant } from './tenant.ts';
+import { type TenantCache, toSecretRecord } from './tenant-cache.ts';
+import { transitionsOf } from './transitions.ts';
+
+export interface KubernetesPlatformOptions {
+  readonly operator: MailOperator;
+  readonly events: EventRecorder;
+  /** Only StatefulSets with this value of postern.dev/class are ours; empty: those without the label. */
+  readonly class: string;
+  readonly compileOptions: Omit<CompileOptions, 'allowedDomains'>;
+  /** Milliseconds between two looks at pods that are up to date. */
+  readonly slowPollMs: number;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly log: { warn(message: string): void };
+  readonly signal: AbortSignal;
+}
+
+/** Objects written at a time: the API server answers in milliseconds, and a namespace may have 1,000 statuses. */
+const writesAtATime = 8;
+
+/** The API server and StatefulSets, behind the interface that a folder has too. */
+export class KubernetesPlatform implements Platform {
+  private readonly tenants = new Map<string, Tenant>();
+  private readonly options: KubernetesPlatformOptions;
+
+  constructor(options: KubernetesPlatformOptions) {
+    this.options = options;
+  }
+
+  /** Takes a namespace on; its caches must be full before the first snapshot. */
+  add(tenant: Tenant): void {
+    this.tenants.set(tenant.namespace, tenant);
+  }
+
+  /** When to look at the namespace again though nothing changed: pods are loading, are to be touched, or just from time to time. */
+  nextDue(namespace: string): number {
+    const { now, slowPollMs } = this.options;
+    const tenant = this.tenant(namespace);
+    const dues = [now() + slowPollMs];
+    for (const [mta, pods] of tenant.observed) {
+      const announcement = tenant.announcements.get(mta);
+      if (announcement === undefined || pods.every((pod) => hasLoaded(pod, announcement.bundleHash))) continue;
+      dues.push(now() + Math.min(pollDelay(now() - announcement.writtenAt), slowPollMs));
+    }
+    return Math.min(...dues, ...tenant.touchDue.values());
+  }
+
+  async snapshot(namespace: string): Promise<Snapshot> {
+    const tenant = this.tenant(namespace);
+    const cache = cacheOf(tenant);
+    const { compileOptions, signal, log } = this.options;
+    const allowedDomains = await tenant.allowedDomains();
+    return takeSnapshot({
+      tenant,
+      cache,
+      class: this.options.class,
+      options: allowedDomains === undefined ? compileOptions : { ...compileOptions, allowedDomains },
+      now: this.options.now(),
+      signal,
+      unreadable: (kind, name, problem) => log.warn(`${kind} ${namespace}/${name} does not parse and is left out: ${problem}`),
+    });
+  }
+
+  async deliver(namespace: string, mta: RenderedMta, signal: AbortSignal): Promise<void> {
+    const { operator, now } = this.options;
+    const { client } = operator;
+    const tenant = this.tenant(namespace);
+    const cache = cacheOf(tenant);
+    const [workload, ...others] = tenant.workloads(this.options.class).get(mta.mta) ?? [];
+    if (workload === undefined || others.length > 0) return;
+    const owner: Owner = { mta: mta.mta, name: workload.name, uid: workload.uid };
+    const pods = tenant.observed.get(mta.mta) ?? [];
+    await this.ensureStateToken(tenant, cache, owner, signal);
+
+    const allLoaded = pods.every((pod) => hasLoaded(pod, mta.bundleHash));
+    const target = { client, namespace, configMaps: cache.renderedConfigMaps, secrets: cache.renderedSecrets };
+    const { wroteHot, refused, restored } = await deliverObjects(target, mta, owner, allLoaded, signal);
+    this.tell(workload, 'RenderedObjectRefused', refused);
+    this.tell(workload, 'RenderedObjectRestored', restored.map((name) => `${name} had been changed or deleted, and is restored`));
+    if (refused.length > 0) throw new Error(`MTA ${mta.mta}: ${refused.join('; ')}`);
+
+    const announcement = tenant.announce(mta.mta, mta.bundleHash, wroteHot, now());
+    const due = await announce({ client, namespace, pods, announcement, justWritten: wroteHot, now: now(), signal });
+    if (due === undefined) tenant.touchDue.delete(mta.mta);
+    else tenant.touchDue.set(mta.mta, due);
+
+    if (!needsRoll(workload, mta.coldHash, pods)) return;
+    await roll(client, namespace, workload, mta.coldHash, signal);
+    this.tell(workload, 'RolledForConfiguration', [`${annotations.configHash} is ${mta.coldHash.slice(0, 12)} now`], 'Normal');
+  }
+
+  async report(namespace: string, statuses: readonly StatusRecord[], signal: AbortSignal): Promise<void> {
+    const tenant = this.tenant(namespace);
+    const failures: unknown[] = [];
+    const waiting = [...statuses];
+    const work = async () => {
+      for (let record = waiting.shift(); record !== undefined; record = waiting.shift()) {
+        try {
+          await this.writeStatus(tenant, record, signal);
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: writesAtATime }, work));
+    const [first] = failures;
+    if (failures.length === 1) throw first;
+    if (failures.length > 1) throw new AggregateError(failures, `${failures.length} statuses of ${namespace} failed: ${String(first)}`);
+  }
+
+  async createKeyOnce(
+    namespace: string,
+    want: Extract<Want, { kind: 'createKey' }>,
+    privateKeyPem: string,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.createSecretOnce(cacheOf(this.tenant(namespace)), want.secretName, dkimKeySecret(namespace, want, privateKeyPem), signal);
+  }
+
+  async rememberVerified(
+    namespace: string,
+    want: Extract<Want, { kind: 'rememberVerified' }>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const cache = cacheOf(this.tenant(namespace));
+    const known = await cache.secrets.get(want.secretName);
+    if (known === undefined || known.annotations[keyAnnotations.verifiedTime] === want.verifiedTime) return;
+    const body = {
+      metadata: { resourceVersion: known.revision, annotations: { [keyAnnotations.verifiedTime]: want.verifiedTime } },
+    };
+    const stored = parseRawObject(
+      await this.options.operator.client.request('PATCH', corePath(namespace, 'secrets', want.secretName), {
+        body,
+        contentType: patchTypes.merge,
+        query: { fieldManager: managerName },
+        signal,
+      }),
+    );
+    cache.secrets.wrote(want.secretName, stored.metadata.resourceVersion, toSecretRecord(stored));
+  }
+
+  async setRouteFinalizer(namespace: string, route: string, present: boolean, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const tenant = this.tenant(namespace);
+    const cached = tenant.kinds.get('Route')?.get(`${namespace}/${route}`);
+    if (cached === undefined) return;
+    const { uid, resourceVersion } = cached.identity.metadata;
+    // The cache lags behind a write of ours: whatever it shows has been dealt with.
+    if (tenant.finalizerWrites.get(uid) === resourceVersion) return;
+    const identity = tenant.statuses.identity(cached);
+    if ((identity.metadata.finalizers ?? []).includes(routeFinalizer) === present) return;
+    try {
+      await this.options.operator.setFinalizer(identity, pluralOf('Route'), routeFinalizer, present);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+    tenant.finalizerWrites.set(uid, resourceVersion);
+  }
+
+  recordDkim(namespace: string, observation: DkimObservation): void {
+    this.tenant(namespace).dkim.set(observation.dkimKey, observation);
+    this.options.operator.queue.add(namespace);
+  }
+
+  private async writeStatus(tenant: Tenant, { kind, name, status }: StatusRecord, signal: AbortSignal): Promise<void> {
+    const cached = tenant.kinds.get(kind)?.get(`${tenant.namespace}/${name}`);
+    if (cached === undefined) return;
+    const before = previousConditions(tenant, cached);
+    if (!(await tenant.statuses.write(kind, cached, status, signal))) return;
+    for (const { type, reason, action, note } of transitionsOf(before, status.conditions ?? [])) {
+      this.options.events.record({ regarding: cached.identity, type, reason, action, note });
+    }
+  }
+
+  /** The bearer token for GET /state of the MTA's pods: made once, theirs by owner. */
+  private async ensureStateToken(tenant: Tenant, cache: TenantCache, owner: Owner, signal: AbortSignal): Promise<void> {
+    const name = stateTokenName(owner.mta);
+    if ((await cache.secrets.get(name)) !== undefined) return;
+    const token = randomBytes(32).toString('base64url');
+    const body = {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name, namespace: tenant.namespace, labels: renderedLabels(owner.mta), ownerReferences: ownedBy(owner, []) },
+      type: 'Opaque',
+      stringData: { [stateTokenKey]: token },
+    };
+    await this.createSecretOnce(cache, name, body, signal);
+  }
+
+  /** Creates a Secret unless one of that name is there, whoever made it. */
+  private async createSecretOnce(cache: TenantCache, name: string, body: unknown, signal: AbortSignal): Promise<void> {
+    try {
+      const path = corePath(cache.namespace, 'secrets');
+      const query = { fieldManager: managerName };
+      const stored = parseRawObject(await this.options.operator.client.request('POST', path, { body, query, signal }));
+      cache.secrets.wrote(name, stored.metadata.resourceVersion, toSecretRecord(stored));
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+    }
+  }
+
+  private tell(workload: CachedWorkload, reason: string, notes: readonly string[], type: 'Normal' | 'Warning' = 'Warning'): void {
+    for (const note of notes) {
+      this.options.events.record({ regarding: workload.identity, type, reason, action: 'Deliver', note });
+    }
+  }
+
+  private tenant(namespace: string): Tenant {
+    const tenant = this.tenants.get(namespace);
+    if (tenant === undefined) throw new Error(`namespace ${namespace} is not followed`);
+    return tenant;
+  }
+}
+
+function cacheOf(tenant: Tenant): TenantCache {
+  if (tenant.cache === undefined) throw new Error(`the caches of namespace ${tenant.namespace} are not full yet`);
+  return tenant.cache;
+}
+
+function previousConditions(tenant: Tenant, cached: CachedObject): NonNullable<ObjectStatus['conditions']> {
+  return cached.parsed.ok ? (tenant.statuses.current(cached, cached.parsed.object).status?.conditions ?? []) : [];
+}

@@ -1,0 +1,65 @@
+// What went wrong with a request to the API server, in one type for answers and for missing answers.
+import { isRecord } from './resource.ts';
+
+export interface ErrorCause {
+  readonly reason: string;
+  readonly field: string;
+  readonly message: string;
+}
+
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  /** HTTP status (of the answer, or of a watch's ERROR event); 0 if there was no answer. */
+  readonly code: number;
+  /** `metav1.StatusReason` such as Conflict or Expired; without an answer Unreachable, Timeout or Aborted. */
+  readonly reason: string;
+  /** `Status.details.causes`: one entry per wrong field, or per conflicting field manager. */
+  readonly causes: readonly ErrorCause[];
+
+  constructor(code: number, reason: string, message: string, causes: readonly ErrorCause[] = []) {
+    super(message);
+    this.code = code;
+    this.reason = reason;
+    this.causes = causes;
+  }
+}
+
+/**
+ * Reads a `Status` object, the body of every refusal and the object of an ERROR event.
+ *
+ * @param status The parsed body, whatever it is: proxies in between answer with other things.
+ * @param code HTTP status of the answer, used where the body does not name one.
+ * @param what Method and path, to begin the message with.
+ */
+export function errorFromStatus(status: unknown, code: number, what: string): ApiError {
+  if (!isRecord(status)) return new ApiError(code, 'Unknown', `${what}: HTTP ${code}`);
+  const message = typeof status['message'] === 'string' ? status['message'] : `HTTP ${code}`;
+  const reason =
+    typeof status['reason'] === 'string' && status['reason'] !== '' ? status['reason'] : 'Unknown';
+  const ownCode = typeof status['code'] === 'number' ? status['code'] : code;
+  const details = isRecord(status['details']) ? status['details'] : {};
+  const causes = Array.isArray(details['causes']) ? details['causes'].filter(isRecord).map(readCause) : [];
+  return new ApiError(ownCode, reason, `${what}: ${message}`, causes);
+}
+
+function readCause(cause: Record<string, unknown>): ErrorCause {
+  const text = (field: string) => (typeof cause[field] === 'string' ? cause[field] : '');
+  return { reason: text('reason'), field: text('field'), message: text('message') };
+}
+
+/** `true` if the server no longer knows the resource version or continue token: only a new LIST helps. */
+export function isExpired(error: unknown): boolean {
+  return (
+    error instanceof ApiError && (error.code === 410 || error.reason === 'Expired' || error.reason === 'Gone')
+  );
+}
+
+/** `true` if the object is not there. */
+export function isNotFound(error: unknown): boolean {
+  return error instanceof ApiError && error.code === 404;
+}
+
+/** `true` if somebody wrote the object since we read it, or created it before us. */
+export function isConflict(error: unknown): boolean {
+  return error instanceof ApiError && error.code === 409;
+}

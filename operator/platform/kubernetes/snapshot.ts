@@ -1,0 +1,150 @@
+import type { PosternObject } from '../../api/index.ts';
+import { mtaSettingsKey, parseMtaSettings, problemText } from '../../api/index.ts';
+import type { CompileOptions, MtaRecord, PodObservation, Snapshot } from '../../compile/model.ts';
+import type { RouteProbe } from '../../../bundle/state.ts';
+import type { CachedWorkload } from './cached.ts';
+import { indexName, settingsName, stateTokenKey, stateTokenName } from './names.ts';
+import type { ObservedPod } from './pod-observer.ts';
+import { referencesOf } from './references.ts';
+import type { Tenant } from './tenant.ts';
+import type { TenantCache } from './tenant-cache.ts';
+
+export interface SnapshotInput {
+  readonly tenant: Tenant;
+  readonly cache: TenantCache;
+  /** Only StatefulSets of this class are ours. */
+  readonly class: string;
+  readonly options: CompileOptions;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  readonly signal: AbortSignal;
+  /** Told of a stored object that does not parse. */
+  readonly unreadable: (kind: string, name: string, problem: string) => void;
+}
+
+/**
+ * Everything that a compilation of the namespace reads, from the caches; only contents that changed are fetched, and the pods are
+ * asked what they have loaded.
+ */
+export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
+  const { tenant, cache, now, options } = input;
+  const workloads = tenant.workloads(input.class);
+  const objects = ownObjects(readObjects(input), tenant.foreignMtas(input.class));
+  tenant.refer(referencesOf(objects), [...workloads.keys()]);
+  const [configMaps, secrets, mtas, observed] = await Promise.all([
+    all(tenant.references.configMaps, (name) => cache.configMaps.get(name)),
+    all(tenant.references.secrets, (name) => cache.secrets.get(name)),
+    Promise.all([...workloads].map(([mta, sets]) => toMtaRecord(cache, mta, sets))),
+    observePods(input, workloads),
+  ]);
+  tenant.observed = observed;
+  const pods = [...observed.values()].flat().map(({ observation }) => observation);
+  const dkimKeys = new Set(objects.filter(({ kind }) => kind === 'DkimKey').map(({ metadata }) => metadata.name));
+  for (const name of tenant.dkim.keys()) if (!dkimKeys.has(name)) tenant.dkim.delete(name);
+  return Object.freeze({
+    namespace: tenant.namespace,
+    objects,
+    secrets,
+    configMaps,
+    mtas,
+    observed: { pods, dkim: [...tenant.dkim.values()], routeProbes: newestProbes(pods) },
+    now,
+    options,
+  });
+}
+
+function readObjects({ tenant, unreadable }: SnapshotInput): PosternObject[] {
+  const cached = tenant.objects();
+  tenant.statuses.retain(new Set(cached.map(({ identity }) => identity.metadata.uid)));
+  return cached.flatMap((entry) => {
+    if (entry.parsed.ok) return [tenant.statuses.current(entry, entry.parsed.object)];
+    unreadable(entry.identity.kind, entry.identity.metadata.name, entry.parsed.problem);
+    return [];
+  });
+}
+
+/**
+ * Leaves out what belongs to operators of another class: MailDomains of their MTAs, and policy that names only such domains. Two
+ * operators would else write one status in turn.
+ */
+function ownObjects(objects: readonly PosternObject[], foreignMtas: ReadonlySet<string>): PosternObject[] {
+  if (foreignMtas.size === 0) return [...objects];
+  const foreign = new Set(
+    objects.filter((object) => object.kind === 'MailDomain' && foreignMtas.has(object.spec.mta)).map(({ metadata }) => metadata.name),
+  );
+  return objects.filter((object) => {
+    if (object.kind === 'MailDomain') return !foreign.has(object.metadata.name);
+    const names = domainNames(object);
+    return names.length === 0 || names.some((name) => !foreign.has(name));
+  });
+}
+
+function domainNames(object: PosternObject): string[] {
+  switch (object.kind) {
+    case 'IpAccessList':
+    case 'InboundGateway':
+    case 'TlsPolicy':
+      return (object.spec.domainRefs ?? []).map(({ name }) => name);
+    case 'DkimKey':
+      return [object.spec.domainRef.name];
+    default:
+      return [];
+  }
+}
+
+async function toMtaRecord(cache: TenantCache, mta: string, workloads: readonly CachedWorkload[]): Promise<MtaRecord> {
+  const text = (await cache.configMaps.get(settingsName(mta)))?.data[mtaSettingsKey];
+  return {
+    name: mta,
+    replicas: workloads[0]?.replicas ?? 0,
+    settings: readSettings(mta, text),
+    workloads: workloads.map(({ name }) => name),
+  };
+}
+
+function readSettings(mta: string, text: string | undefined): MtaRecord['settings'] {
+  const where = `ConfigMap ${settingsName(mta)}, key ${mtaSettingsKey}`;
+  if (text === undefined) return { ok: false, problem: `${where}: does not exist` };
+  const parsed = parseMtaSettings(text);
+  return parsed.ok
+    ? { ok: true, value: parsed.settings }
+    : { ok: false, problem: `${where}: ${parsed.problems.map(problemText).join('; ')}` };
+}
+
+async function observePods(
+  { tenant, cache, now, signal }: SnapshotInput,
+  workloads: ReadonlyMap<string, readonly CachedWorkload[]>,
+): Promise<Map<string, readonly ObservedPod[]>> {
+  const observed = await Promise.all(
+    [...workloads].map(async ([mta, [workload]]): Promise<[string, readonly ObservedPod[]]> => {
+      const pods = workload === undefined ? [] : tenant.podsOf(workload);
+      const bundleHash = tenant.announcements.get(mta)?.bundleHash ?? (await cache.renderedConfigMaps.get(indexName(mta)))?.index?.hash;
+      const token = pods.length === 0 ? undefined : await readToken(cache, mta);
+      return [mta, await tenant.observer.observe({ mta, pods, token, bundleHash, now, signal })];
+    }),
+  );
+  tenant.observer.retain(new Set(observed.flatMap(([, pods]) => pods.map(({ pod }) => pod.uid))));
+  return new Map(observed);
+}
+
+async function readToken(cache: TenantCache, mta: string): Promise<string | undefined> {
+  const bytes = (await cache.secrets.get(stateTokenName(mta)))?.data[stateTokenKey]?.reveal();
+  return bytes === undefined ? undefined : new TextDecoder().decode(bytes).trim();
+}
+
+/** Each pod probes for itself; the newest word counts. */
+function newestProbes(pods: readonly PodObservation[]): Record<string, RouteProbe> {
+  const newest = new Map<string, RouteProbe>();
+  for (const { state } of pods) {
+    if (!state.ok) continue;
+    for (const [route, probe] of Object.entries(state.value.routeProbes)) {
+      if (probe.checkedAt > (newest.get(route)?.checkedAt ?? -1)) newest.set(route, probe);
+    }
+  }
+  return Object.fromEntries(newest);
+}
+
+async function all<T>(names: ReadonlySet<string>, get: (name: string) => Promise<T | undefined>): Promise<T[]> {
+  const found = await Promise.all([...names].sort().map(get));
+  return found.filter((value) => value !== undefined);
+}

@@ -1,0 +1,118 @@
+import * as z from 'zod';
+import { publicIndexFile, secretIndex, secretIndexFile, shardIndex } from '../../../bundle/shard-index.ts';
+import { type Owner, ownedBy, renderedLabels, type StoredObject } from './object-plan.ts';
+import { fileDigest, type RenderedObject } from './rendered-objects.ts';
+
+const ownerReference = z.looseObject({
+  apiVersion: z.string(),
+  kind: z.string(),
+  name: z.string(),
+  uid: z.string(),
+  controller: z.boolean().optional(),
+});
+
+/** A ConfigMap or Secret as the API server sends it. Fields that are not named here are sent back as they came. */
+const rawObject = z.looseObject({
+  metadata: z.looseObject({
+    name: z.string(),
+    namespace: z.string(),
+    uid: z.string(),
+    resourceVersion: z.string(),
+    labels: z.record(z.string(), z.string()).default({}),
+    annotations: z.record(z.string(), z.string()).default({}),
+    ownerReferences: z.array(ownerReference).default([]),
+  }),
+  /** Of Secrets only. */
+  type: z.string().default(''),
+  data: z.record(z.string(), z.string()).default({}),
+  binaryData: z.record(z.string(), z.string()).default({}),
+  immutable: z.boolean().default(false),
+});
+export type RawObject = z.infer<typeof rawObject>;
+
+/** @throws ZodError if the answer is no ConfigMap or Secret. */
+export function parseRawObject(answer: unknown): RawObject {
+  return rawObject.parse(answer);
+}
+
+/** The files of an object, decoded: a ConfigMap's `data` is text, everything else base64. */
+export function filesOf(kind: RenderedObject['kind'], raw: RawObject): Map<string, Uint8Array> {
+  const data = kind === 'Secret' ? 'base64' : 'utf8';
+  return new Map([
+    ...Object.entries(raw.data).map(([file, text]) => [file, Buffer.from(text, data)] as const),
+    ...Object.entries(raw.binaryData).map(([file, text]) => [file, Buffer.from(text, 'base64')] as const),
+  ]);
+}
+
+/** What of an object stays in memory: its metadata, and digests instead of contents. */
+export function summarize(kind: RenderedObject['kind'], raw: RawObject): StoredObject {
+  const { name, namespace, uid, resourceVersion, labels, ownerReferences } = raw.metadata;
+  const digests = new Map([...filesOf(kind, raw)].map(([file, bytes]) => [file, fileDigest(bytes)]));
+  const owners = ownerReferences.map(({ controller, ...reference }) => ({ ...reference, ...(controller === undefined ? {} : { controller }) }));
+  const index = readIndex(filesOf(kind, raw));
+  return {
+    metadata: { name, namespace, uid, resourceVersion, labels, ownerReferences: owners },
+    digests,
+    immutable: raw.immutable,
+    ...(index === undefined ? {} : { index }),
+  };
+}
+
+/** What an index names. One that was edited by hand into nonsense names nothing: no pod could load it. */
+function readIndex(files: ReadonlyMap<string, Uint8Array>): StoredObject['index'] {
+  const publicIndex = shardIndex.safeParse(parseJson(files.get(publicIndexFile)));
+  if (publicIndex.success) return { hash: publicIndex.data.bundleHash, files: namesOf(publicIndex.data.shards) };
+  const secret = secretIndex.safeParse(parseJson(files.get(secretIndexFile)));
+  if (secret.success) return { hash: secret.data.revision, files: namesOf(secret.data.shards) };
+  return undefined;
+}
+
+function namesOf(shards: readonly { readonly file: string }[]): ReadonlySet<string> {
+  return new Set(shards.map(({ file }) => file));
+}
+
+function parseJson(bytes: Uint8Array | undefined): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The object to send: rendered files, the kept ones of `stored`, our labels and owner, and whatever else others put into its
+ * metadata. With `stored` its resourceVersion is in it, so that nothing is written over a change we have not seen.
+ */
+export function bodyOf(
+  rendered: RenderedObject,
+  namespace: string,
+  owner: Owner,
+  stored: RawObject | undefined,
+  keep: readonly string[],
+): unknown {
+  const kept = stored === undefined ? [] : [...filesOf(rendered.kind, stored)].filter(([file]) => keep.includes(file));
+  return {
+    apiVersion: 'v1',
+    kind: rendered.kind,
+    metadata: {
+      name: rendered.name,
+      namespace,
+      ...(stored === undefined ? {} : { uid: stored.metadata.uid, resourceVersion: stored.metadata.resourceVersion }),
+      labels: { ...stored?.metadata.labels, ...renderedLabels(owner.mta) },
+      annotations: stored?.metadata.annotations ?? {},
+      ownerReferences: ownedBy(owner, stored?.metadata.ownerReferences.map(toReference) ?? []),
+    },
+    ...contentOf(rendered, [...kept, ...rendered.files]),
+  };
+}
+
+function toReference({ apiVersion, kind, name, uid, controller }: z.infer<typeof ownerReference>) {
+  return { apiVersion, kind, name, uid, ...(controller === undefined ? {} : { controller }) };
+}
+
+function contentOf(rendered: RenderedObject, files: readonly (readonly [string, Uint8Array])[]): Record<string, unknown> {
+  const encode = (encoding: 'base64' | 'utf8') =>
+    Object.fromEntries(files.map(([file, bytes]) => [file, Buffer.from(bytes).toString(encoding)]));
+  if (rendered.kind === 'Secret') return { type: 'Opaque', data: encode('base64') };
+  return rendered.role === 'shard' ? { binaryData: encode('base64') } : { data: encode('utf8') };
+}

@@ -1,0 +1,104 @@
+import type { DkimObservation } from '../../compile/model.ts';
+import { kindNames } from '../../../bundle/source.ts';
+import type { CachedObject, CachedPod, CachedWorkload } from './cached.ts';
+import { AllowedDomains } from './allowed-domains.ts';
+import { settingsName, stateTokenName } from './names.ts';
+import { type ObservedPod, PodObserver } from './pod-observer.ts';
+import type { References } from './references.ts';
+import type { Announcement } from './rollout.ts';
+import type { ApiClient } from './runtime/client.ts';
+import { StatusWriter } from './status-writer.ts';
+import type { KindCaches, TenantCache } from './tenant-cache.ts';
+
+/** What the platform knows and remembers of one namespace. Only caches and hints: all of it can be lost at any time. */
+export class Tenant {
+  readonly namespace: string;
+  readonly kinds: KindCaches;
+  readonly observer = new PodObserver();
+  readonly statuses: StatusWriter;
+  /** Last DNS check by name of the DkimKey. */
+  readonly dkim = new Map<string, DkimObservation>();
+  /** By name of the MTA. */
+  readonly announcements = new Map<string, Announcement>();
+  /** Pods as they were asked for the last snapshot, by name of the MTA. */
+  observed: ReadonlyMap<string, readonly ObservedPod[]> = new Map();
+  references: References = { secrets: new Set(), configMaps: new Set() };
+  /** When a pod is to be touched again, by name of the MTA; milliseconds since the epoch. */
+  readonly touchDue = new Map<string, number>();
+  /** Finalizers that we set: uid -> the version in the cache at that time. */
+  readonly finalizerWrites = new Map<string, string>();
+  cache: TenantCache | undefined;
+  private readonly domains: AllowedDomains;
+
+  constructor(namespace: string, kinds: KindCaches, client: ApiClient, now: () => number) {
+    this.namespace = namespace;
+    this.kinds = kinds;
+    this.statuses = new StatusWriter(client);
+    this.domains = new AllowedDomains(client, namespace, now);
+  }
+
+  /** Domains that the namespace may have; undefined: any. */
+  allowedDomains(): Promise<readonly string[] | undefined> {
+    return this.domains.get();
+  }
+
+  /**
+   * The announcement of a bundle to the pods of an MTA, begun anew when there is something new to tell.
+   *
+   * @param now milliseconds since the epoch
+   */
+  announce(mta: string, bundleHash: string, wroteHot: boolean, now: number): Announcement {
+    const known = this.announcements.get(mta);
+    if (known?.bundleHash === bundleHash && !wroteHot) return known;
+    // The annotation that we wrote last may not be in the cache yet, and the next value must differ from it.
+    const touched = new Map([...(known?.touched ?? [])].map(([uid, { value }]) => [uid, { times: 0, value }]));
+    const announcement = { bundleHash, writtenAt: now, touched };
+    this.announcements.set(mta, announcement);
+    return announcement;
+  }
+
+  /** Whether policy refers to an object of this name, or may soon. */
+  refersTo(resource: 'configmaps' | 'secrets', name: string): boolean {
+    return (resource === 'configmaps' ? this.references.configMaps : this.references.secrets).has(name);
+  }
+
+  /** All cached objects of the six kinds, in the order of kinds and names. */
+  objects(): CachedObject[] {
+    return kindNames.flatMap((kind) =>
+      [...(this.kinds.get(kind)?.list(this.namespace) ?? [])].sort((left, right) =>
+        left.identity.metadata.name < right.identity.metadata.name ? -1 : 1,
+      ),
+    );
+  }
+
+  /** StatefulSets of an operator class by MTA name; several under one name are an error that the compiler reports. */
+  workloads(ownClass: string): Map<string, CachedWorkload[]> {
+    const byMta = new Map<string, CachedWorkload[]>();
+    const own = (this.cache?.workloads.list(this.namespace) ?? []).filter((workload) => workload.class === ownClass);
+    for (const workload of own.sort((left, right) => (left.name < right.name ? -1 : 1))) {
+      byMta.set(workload.mta, [...(byMta.get(workload.mta) ?? []), workload]);
+    }
+    return byMta;
+  }
+
+  /** MTAs that only operators of another class serve. */
+  foreignMtas(ownClass: string): ReadonlySet<string> {
+    const own = this.workloads(ownClass);
+    const all = (this.cache?.workloads.list(this.namespace) ?? []).map(({ mta }) => mta);
+    return new Set(all.filter((mta) => !own.has(mta)));
+  }
+
+  /** Pods that the workload controls and that are to stay. The label alone would let any pod speak for the MTA. */
+  podsOf(workload: CachedWorkload): CachedPod[] {
+    return (this.cache?.pods.list(this.namespace) ?? [])
+      .filter(({ ownerUid, terminating }) => ownerUid === workload.uid && !terminating)
+      .sort((left, right) => (left.name < right.name ? -1 : 1));
+  }
+
+  /** Sets what policy refers to, and lets go of the contents of everything else. */
+  refer(references: References, mtas: readonly string[]): void {
+    this.references = { secrets: references.secrets, configMaps: new Set([...references.configMaps, ...mtas.map(settingsName)]) };
+    this.cache?.configMaps.retain(this.references.configMaps);
+    this.cache?.secrets.retain(new Set([...references.secrets, ...mtas.map(stateTokenName)]));
+  }
+}

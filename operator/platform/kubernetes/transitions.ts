@@ -1,0 +1,30 @@
+import { type Condition, conditionTypes } from '../../api/index.ts';
+
+/** What people are told when a condition turns. */
+export interface Transition {
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
+  /** The condition's type in the imperative's place: what was judged. */
+  readonly action: string;
+  readonly note: string;
+}
+
+/** Conditions whose turning True is news by itself. */
+const goodNews: readonly string[] = ['Ready', 'Published', 'Signing'];
+
+/**
+ * The events of one status change: a condition that turns False, a warning that begins, and the few that are worth a word when
+ * they turn True. Nothing is said of Pending, nor of Ready turning False: the condition that made it so says more.
+ */
+export function transitionsOf(before: readonly Condition[], after: readonly Condition[]): Transition[] {
+  return after.flatMap((condition) => {
+    const { type, status, reason, message } = condition;
+    const previous = before.find((other) => other.type === type);
+    if (previous?.status === status && previous.reason === reason) return [];
+    const { warning } = conditionTypes[type];
+    const isGood = !warning && status === 'True' && goodNews.includes(type) && previous?.status !== 'True';
+    const isBad = warning ? status === 'True' : status === 'False' && type !== 'Ready' && reason !== 'Pending';
+    if (!isGood && !isBad) return [];
+    return [{ type: isBad ? 'Warning' : 'Normal', reason, action: type, note: message === '' ? `${type} is ${status}` : message }];
+  });
+}

@@ -1,0 +1,189 @@
+import { canonicalJson } from '../../../bundle/canonical.ts';
+import type { MtaSettings, ObjectStatus } from '../../api/index.ts';
+import { keyAnnotations } from '../../compile/dkim-secret.ts';
+import type { DkimObservation, PodObservation, Snapshot, StatusRecord, Want } from '../../compile/model.ts';
+import { dkimKeySecret } from '../../reconcile/keys.ts';
+import type { Platform, RenderedMta } from '../platform.ts';
+import { writeVolume } from './atomic-volume.ts';
+import { type FolderContents, readContents } from './contents.ts';
+import type { FolderFile, FolderReader } from './folder.ts';
+import type { FolderProblem } from './problem.ts';
+import { SecretFiles } from './secret-files.ts';
+import { keepGood, readSettings, standaloneMta } from './settings.ts';
+import { makeSnapshot } from './snapshot.ts';
+import {
+  isObjectName,
+  listStatuses,
+  loadObjects,
+  removeStatus,
+  type StatePaths,
+  saveObjects,
+  writeStatus,
+} from './state-files.ts';
+import { overlayProblems, type ShownStatus } from './status-report.ts';
+import { emptyStore, keyOf, problemsByObject, type Store, updateStore } from './store.ts';
+
+export interface StandalonePlatformOptions {
+  readonly folder: FolderReader;
+  readonly paths: StatePaths;
+  /** The namespace to serve; undefined: the first that a document names, else `default`. */
+  readonly namespace?: string;
+  /** Name of this machine, for an MTA without settings. */
+  readonly hostName: string;
+  readonly pods: () => readonly PodObservation[];
+  /** The files of an MTA lie in place: its process is to load them, and to be started anew if the cold ones changed. */
+  readonly delivered: (rendered: RenderedMta, settings: MtaSettings) => Promise<void>;
+  /** The statuses, and the problems of the folder, as they are now. */
+  readonly reported: (statuses: ReadonlyMap<string, ShownStatus>, problems: readonly FolderProblem[]) => void;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+type CreateKey = Extract<Want, { kind: 'createKey' }>;
+
+/** A folder and a child process, behind the interface that the cluster has too. One instance serves one folder. */
+export class StandalonePlatform implements Platform {
+  private readonly options: StandalonePlatformOptions;
+  private readonly secretFiles: SecretFiles;
+  private readonly dkim = new Map<string, DkimObservation>();
+  private store: Store = emptyStore;
+  private statuses: ReadonlyMap<string, ObjectStatus> = new Map();
+  private shown: ReadonlyMap<string, ShownStatus> = new Map();
+  private files: readonly FolderFile[] | undefined;
+  private contents: FolderContents | undefined;
+  private problems: readonly FolderProblem[] = [];
+  private settings: MtaSettings | undefined;
+  private revisionKey: string | undefined;
+
+  constructor(options: StandalonePlatformOptions) {
+    this.options = options;
+    this.secretFiles = new SecretFiles(options.paths.secrets);
+  }
+
+  /** Takes up what an earlier run left in the state folder. Call it once, before anything else. */
+  async load(): Promise<void> {
+    const { objects, statuses } = await loadObjects(this.options.paths);
+    this.store = { ...emptyStore, objects };
+    this.statuses = statuses;
+    this.shown = new Map([...statuses].map(([key, status]) => [key, { ...splitKey(key), status }]));
+    this.revisionKey = await this.secretFiles.revisionKey();
+  }
+
+  /** Namespace of the folder, known after the first `read`. */
+  get namespace(): string {
+    return this.contents?.namespace ?? this.options.namespace ?? 'default';
+  }
+
+  /**
+   * Reads the folder again.
+   * @returns whether anything in it changed.
+   * @throws the file system's error if the folder cannot be read: what was known stays.
+   */
+  async read(): Promise<boolean> {
+    const { folder, namespace, now, paths, hostName } = this.options;
+    const files = await folder.read();
+    if (files.length === this.files?.length && files.every((file, index) => file === this.files?.[index]))
+      return false;
+    const contents = readContents(files, namespace);
+    const store = updateStore(this.store, contents, now());
+    await saveObjects(paths, this.store.objects, store.objects);
+    this.store = store;
+    this.contents = contents;
+    const read = readSettings(contents, store, hostName);
+    const kept = keepGood(read, this.settings);
+    if (kept.ok) this.settings = kept.value;
+    this.problems = [...contents.problems, ...read.problems];
+    this.files = files;
+    return true;
+  }
+
+  async snapshot(_namespace: string): Promise<Snapshot> {
+    const { pods, now, hostName } = this.options;
+    if (this.contents === undefined || this.revisionKey === undefined)
+      throw new Error('the folder was not read yet');
+    return makeSnapshot({
+      contents: this.contents,
+      store: this.store,
+      statuses: this.statuses,
+      keys: await this.secretFiles.read(),
+      revisionKey: this.revisionKey,
+      settings:
+        this.settings === undefined
+          ? readSettings(this.contents, this.store, hostName).settings
+          : { ok: true, value: this.settings },
+      pods: pods(),
+      dkim: [...this.dkim.values()],
+      now: now(),
+    });
+  }
+
+  async deliver(_namespace: string, rendered: RenderedMta, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (rendered.mta !== standaloneMta || this.settings === undefined) return;
+    const { paths, now, delivered } = this.options;
+    await writeVolume(paths.policy, new Map([...rendered.publicFiles, ...rendered.secretFiles]), now());
+    const coldFiles = [...rendered.coldFiles].map(([name, text]): [string, Uint8Array] => [
+      name,
+      Buffer.from(text),
+    ]);
+    await writeVolume(paths.config, new Map(coldFiles), now());
+    await delivered(rendered, this.settings);
+  }
+
+  async report(_namespace: string, statuses: readonly StatusRecord[], signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const { paths, now, reported } = this.options;
+    const shown = overlayProblems(statuses, problemsByObject(this.problems), this.shown, now());
+    for (const [key, record] of shown) {
+      if (isSame(record, this.shown.get(key)) || !isObjectName(record.name)) continue;
+      const stored = this.store.objects.get(key);
+      const identity =
+        stored === undefined
+          ? {}
+          : { generation: stored.generation, creationTimestamp: stored.creationTimestamp };
+      await writeStatus(paths, record, { namespace: this.namespace, ...identity }, record.status);
+    }
+    for (const record of await listStatuses(paths)) {
+      if (!shown.has(keyOf(record))) await removeStatus(paths, record);
+    }
+    this.shown = shown;
+    this.statuses = new Map(statuses.map((record) => [keyOf(record), record.status]));
+    reported(shown, this.problems);
+  }
+
+  async createKeyOnce(
+    namespace: string,
+    want: CreateKey,
+    privateKeyPem: string,
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    if (this.store.secrets.has(want.secretName)) return;
+    await this.secretFiles.createOnce(dkimKeySecret(namespace, want, privateKeyPem));
+  }
+
+  async rememberVerified(
+    _namespace: string,
+    want: Extract<Want, { kind: 'rememberVerified' }>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    await this.secretFiles.annotate(want.secretName, keyAnnotations.verifiedTime, want.verifiedTime);
+  }
+
+  /** Nothing holds a file back: whoever deletes a Route in use sees RouteNotFound, and mail for it waits in the queue. */
+  async setRouteFinalizer(): Promise<void> {}
+
+  recordDkim(_namespace: string, observation: DkimObservation): void {
+    this.dkim.set(observation.dkimKey, observation);
+  }
+}
+
+function isSame(left: ShownStatus, right: ShownStatus | undefined): boolean {
+  return right !== undefined && canonicalJson(left.status) === canonicalJson(right.status);
+}
+
+function splitKey(key: string): { kind: string; name: string } {
+  const slash = key.indexOf('/');
+  return { kind: key.slice(0, slash), name: key.slice(slash + 1) };
+}

@@ -1,0 +1,55 @@
+import { generateKeyPair } from 'node:crypto';
+import { publicKeyOf } from '../compile/dkim-public-key.ts';
+import { keyAnnotations, managedByLabel, privateKeyField, useLabel } from '../compile/dkim-secret.ts';
+import type { Want } from '../compile/model.ts';
+
+type CreateKey = Extract<Want, { kind: 'createKey' }>;
+
+/**
+ * Makes a private key on the thread pool: an RSA key of 2048 bits takes 50-500 ms, and the event loop serves all tenants.
+ *
+ * @param bits length of an RSA key; of no meaning for Ed25519
+ * @returns PKCS#8 PEM, unencrypted: handle it as `createKeyOnce` does and keep no copy
+ */
+export function generateDkimKey({
+  algorithm,
+  bits,
+}: Pick<CreateKey, 'algorithm' | 'bits'>): Promise<{ privateKeyPem: string }> {
+  const privateKeyEncoding = { type: 'pkcs8', format: 'pem' } as const;
+  const publicKeyEncoding = { type: 'spki', format: 'pem' } as const;
+  return new Promise((resolve, reject) => {
+    const done = (error: Error | null, _publicKey: string, privateKeyPem: string) =>
+      error === null ? resolve({ privateKeyPem }) : reject(error);
+    if (algorithm === 'Ed25519') generateKeyPair('ed25519', { publicKeyEncoding, privateKeyEncoding }, done);
+    else generateKeyPair('rsa', { modulusLength: bits, publicKeyEncoding, privateKeyEncoding }, done);
+  });
+}
+
+/**
+ * The Secret of a new key, to be created and never applied: it has no owner, so it outlives its DkimKey, and its annotations
+ * bind it to domain and selector, by which it is adopted again.
+ *
+ * @param privateKeyPem what {@link generateDkimKey} made
+ * @throws TypeError if that is no private key
+ */
+export function dkimKeySecret(namespace: string, want: CreateKey, privateKeyPem: string) {
+  const publicKey = publicKeyOf(privateKeyPem);
+  if (publicKey === undefined)
+    throw new TypeError(`DkimKey ${want.dkimKey}: the new key is no RSA or Ed25519 private key`);
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: {
+      name: want.secretName,
+      namespace,
+      labels: { [managedByLabel.name]: managedByLabel.value, [useLabel.name]: useLabel.value },
+      annotations: {
+        [keyAnnotations.domain]: want.domain,
+        [keyAnnotations.selector]: want.selector,
+        [keyAnnotations.publicKeySHA256]: publicKey.publicKeySHA256,
+      },
+    },
+    type: 'Opaque',
+    data: { [privateKeyField]: Buffer.from(privateKeyPem).toString('base64') },
+  };
+}

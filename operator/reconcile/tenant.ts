@@ -1,0 +1,108 @@
+import type { MtaPolicy, Snapshot, Translation, Want } from '../compile/model.ts';
+import type { Platform, RenderedMta } from '../platform/platform.ts';
+
+/** What the loop is made of, besides the platform. All effects that are not the platform's stand here. */
+export interface TenantDeps {
+  readonly compile: (snapshot: Snapshot) => Translation;
+  readonly render: (policy: MtaPolicy) => RenderedMta;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /**
+   * Starts a DNS check unless the same question is being asked already, and returns at once: the outcome is recorded with the
+   * platform and the namespace reconciled again. Name servers may take half a minute, and no edit waits for them.
+   */
+  readonly checkDkim: (namespace: string, want: CheckDkim) => void;
+  /** Makes a private key, PKCS#8 PEM, off the event loop. */
+  readonly generateKey: (want: CreateKey) => Promise<{ readonly privateKeyPem: string }>;
+  readonly signal: AbortSignal;
+}
+
+export type CheckDkim = Extract<Want, { kind: 'checkDkim' }>;
+type CreateKey = Extract<Want, { kind: 'createKey' }>;
+
+export interface TenantOutcome {
+  /** Milliseconds since the epoch at which the namespace is to be reconciled though nothing changed. */
+  readonly nextDue?: number;
+}
+
+/** A key that was just made is compiled in the next round; more than this means that something never settles. */
+const maxRounds = 4;
+
+/**
+ * Brings one namespace from its objects to running policy and true status: snapshot, compile, render, deliver, report, then act on
+ * what the compilation wants and begin again if acting changed something. The same lines serve both platforms.
+ *
+ * An MTA whose policy cannot be delivered never keeps another from its own, nor any object from its status.
+ * @throws AggregateError with everything that failed, after all the rest was done: the caller tries again later.
+ */
+export async function reconcileTenant(
+  namespace: string,
+  platform: Platform,
+  deps: TenantDeps,
+): Promise<TenantOutcome> {
+  const keysMade = new Set<string>();
+  const failures: unknown[] = [];
+  for (let round = 1; ; round += 1) {
+    deps.signal.throwIfAborted();
+    const translation = deps.compile(await platform.snapshot(namespace));
+    for (const policy of translation.mtas) {
+      await attempt(failures, () => platform.deliver(namespace, deps.render(policy), deps.signal));
+    }
+    await attempt(failures, () => platform.report(namespace, translation.statuses, deps.signal));
+
+    const missing = translation.wants.filter(isCreateKey).filter((want) => !keysMade.has(want.dkimKey));
+    for (const want of missing) {
+      keysMade.add(want.dkimKey);
+      await attempt(failures, async () => {
+        const { privateKeyPem } = await deps.generateKey(want);
+        await platform.createKeyOnce(namespace, want, privateKeyPem, deps.signal);
+      });
+    }
+    for (const want of translation.wants)
+      await attempt(failures, () => note(namespace, platform, want, deps.signal));
+    startChecks(namespace, translation.wants, deps);
+
+    if (failures.length > 0) throw new AggregateError(failures, describe(namespace, failures));
+    if (missing.length === 0 || round === maxRounds) return nextDue(translation.wants, deps.now());
+  }
+}
+
+/** Wants that leave a mark on an object, and change nothing that is compiled. */
+async function note(namespace: string, platform: Platform, want: Want, signal: AbortSignal): Promise<void> {
+  if (want.kind === 'routeFinalizer')
+    await platform.setRouteFinalizer(namespace, want.route, want.present, signal);
+  if (want.kind === 'rememberVerified') await platform.rememberVerified(namespace, want, signal);
+}
+
+function startChecks(namespace: string, wants: readonly Want[], deps: TenantDeps): void {
+  for (const want of wants) {
+    if (want.kind === 'checkDkim' && want.due <= deps.now()) deps.checkDkim(namespace, want);
+  }
+}
+
+/** A check that is due already reports by itself when it ends, so it sets no alarm. */
+function nextDue(wants: readonly Want[], now: number): TenantOutcome {
+  let earliest = Number.POSITIVE_INFINITY;
+  for (const want of wants) {
+    if (want.kind === 'recompile') earliest = Math.min(earliest, Math.max(want.due, now));
+    if (want.kind === 'checkDkim' && want.due > now) earliest = Math.min(earliest, want.due);
+  }
+  return Number.isFinite(earliest) ? { nextDue: earliest } : {};
+}
+
+function isCreateKey(want: Want): want is CreateKey {
+  return want.kind === 'createKey';
+}
+
+async function attempt(failures: unknown[], action: () => Promise<void>): Promise<void> {
+  try {
+    await action();
+  } catch (error) {
+    failures.push(error);
+  }
+}
+
+function describe(namespace: string, failures: readonly unknown[]): string {
+  const texts = failures.map((failure) => (failure instanceof Error ? failure.message : String(failure)));
+  return `namespace ${namespace}: ${texts.join('; ')}`;
+}

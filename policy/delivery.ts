@@ -1,0 +1,108 @@
+import type { Leg } from '../bundle/leg.ts';
+import { fields, routingField } from './field.ts';
+import type { InternalFacts } from './internal.ts';
+import { isInternal } from './internal.ts';
+import { isSavedLocally, mailboxLeg, outboundLeg, routedLegs } from './legs.ts';
+import type { Mailbox, Path } from './mailbox.ts';
+import { canonicalDomain, formatMailbox, parseMailbox } from './mailbox.ts';
+import type { Domain, Policy } from './policy.ts';
+import type { Knowledge } from './recipient.ts';
+import { ask, isRole, knowledgeOf } from './recipient.ts';
+import type { Finding } from './stage.ts';
+import { byObject, byRule } from './stage.ts';
+import type { AuthenticatedAccount, Because, LookupAnswer } from './types.ts';
+
+/** Where the mail of one recipient goes, or why nowhere. */
+export type Delivery =
+  | { readonly legs: readonly Leg[]; readonly detail: string; readonly because: Because }
+  | Exclude<Finding, { outcome: 'note' | 'skip' }>;
+
+/** What the decision needs beside the recipient. */
+export interface DeliveryFacts extends InternalFacts {
+  readonly lookups: ReadonlyMap<string, LookupAnswer>;
+}
+
+/** A recipient and the domain that hosts it, if one does. */
+export interface HostedRecipient {
+  readonly recipient: Path;
+  readonly domain?: Domain;
+}
+
+/**
+ * Decides where the mail of one recipient goes. It is asked at RCPT and again at end of DATA, when the From header can turn
+ * Internal into External.
+ */
+export function planDelivery(
+  policy: Policy,
+  { recipient, domain }: HostedRecipient,
+  facts: DeliveryFacts,
+): Delivery {
+  if (recipient.kind !== 'mailbox') return gone;
+  if (domain !== undefined) return planInbound(policy, domain, recipient.mailbox, facts);
+  return facts.account === undefined ? gone : planOutbound(policy, facts.account, recipient.mailbox);
+}
+
+/** Known to the domain, unknown but routed, or unknown. */
+function planInbound(policy: Policy, domain: Domain, recipient: Mailbox, facts: DeliveryFacts): Delivery {
+  const own = byObject(domain.policy.source, fields.recipients);
+  const knowledge = knowledgeOf(domain, recipient, facts.lookups);
+  if (knowledge !== 'known' && knowledge !== 'unknown') return undecided(knowledge, own);
+  if (knowledge === 'unknown' && isRole(recipient) && domain.policy.postmaster !== undefined) {
+    return planPostmaster(policy, domain, domain.policy.postmaster);
+  }
+  const match = isInternal(facts, canonicalDomain(domain.policy.domain)) ? 'Internal' : 'External';
+  const target = knowledge === 'known' ? 'Known' : 'Unknown';
+  const rule = domain.policy.inboundRouting.find((one) => one.match === match && one.target === target);
+  if (rule === undefined) {
+    if (knowledge === 'unknown') return unknown(own, 'not among the recipients of the domain');
+    return { legs: [mailboxLeg(domain.policy, recipient)], detail: 'known', because: own };
+  }
+  const because = byObject(domain.policy.source, routingField(match, target));
+  if (rule.verifyRecipient === 'Probe' && !isSavedLocally(rule)) {
+    const answer = ask(rule.route, formatMailbox(recipient), facts.lookups);
+    if (answer === 'unknown') return unknown(because, `Route ${rule.route} refuses the recipient`);
+    if (answer !== 'known') return undecided(answer, because);
+  }
+  const legs = routedLegs(domain.policy, rule, recipient);
+  return { legs, detail: `${target.toLowerCase()}, routed to ${rule.route}`, because };
+}
+
+/** Mail that an account sends to somebody who is not hosted here. */
+function planOutbound(policy: Policy, account: AuthenticatedAccount, recipient: Mailbox): Delivery {
+  const domain = policy.domains.get(canonicalDomain(account.domain));
+  if (domain === undefined) return gone;
+  const because = byObject(domain.policy.source, fields.submission);
+  return { legs: [outboundLeg(domain.policy, recipient)], detail: 'to its MX', because };
+}
+
+/** A hosted domain has left the policy between two commands: the client shall come again and hear so. */
+const gone: Delivery = {
+  outcome: 'reject',
+  reply: 'routeGone',
+  because: byRule('delivery', 'routeGone'),
+  detail: 'the domain is not hosted any more',
+};
+
+/** I11: postmaster@ and abuse@ go to the address that the domain names, here or elsewhere. */
+function planPostmaster(policy: Policy, domain: Domain, postmaster: string): Delivery {
+  const because = byObject(domain.policy.source, fields.postmaster);
+  const address = parseMailbox(postmaster);
+  if (address === undefined) return unknown(because, 'the address in spec.postmaster cannot be read');
+  const host = policy.domains.get(address.domain);
+  const leg = host === undefined ? outboundLeg(domain.policy, address) : mailboxLeg(host.policy, address);
+  return { legs: [{ ...leg, purpose: 'Mailbox' }], detail: 'to the postmaster', because };
+}
+
+function unknown(because: Because, detail: string): Delivery {
+  return { outcome: 'reject', reply: 'unknownRecipient', because, detail };
+}
+
+function undecided(knowledge: Exclude<Knowledge, 'known' | 'unknown'>, because: Because): Delivery {
+  if (typeof knowledge === 'object') return { outcome: 'need', lookup: knowledge.lookup };
+  return {
+    outcome: 'reject',
+    reply: 'recipientsUnavailable',
+    because,
+    detail: 'nobody can say now whether this recipient exists',
+  };
+}

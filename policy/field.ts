@@ -1,0 +1,13 @@
+/** Fields that decide without an entry of a list: what `because.entry` says for them, and what `resolveRef` tries. */
+export const fields = {
+  recipients: 'spec.recipients',
+  postmaster: 'spec.postmaster',
+  maxMessageBytes: 'spec.limits.maxMessageBytes',
+  submission: 'spec.submission',
+  onlyFromGateway: 'spec.onlyFromGateway',
+} as const;
+
+/** `spec.inboundRouting[External,Unknown]` */
+export function routingField(match: string, target: string): string {
+  return `spec.inboundRouting[${match},${target}]`;
+}

@@ -1,0 +1,37 @@
+import type { ConnectScope, DataScope, MailScope, RcptScope, Stage } from './stage.ts';
+import { access } from './stages/access.ts';
+import { addressForm } from './stages/address-form.ts';
+import { delivery } from './stages/delivery.ts';
+import { fromHeader } from './stages/from-header.ts';
+import { fromTls } from './stages/from-tls.ts';
+import { gateway } from './stages/gateway.ts';
+import { inboundTls } from './stages/inbound-tls.ts';
+import { loop } from './stages/loop.ts';
+import { messageKey } from './stages/message-key.ts';
+import { recipient } from './stages/recipient.ts';
+import { relay } from './stages/relay.ts';
+import { senderForm } from './stages/sender-form.ts';
+import { service } from './stages/service.ts';
+import { size } from './stages/size.ts';
+import { smuggling } from './stages/smuggling.ts';
+import { submission } from './stages/submission.ts';
+import { submissionFrom } from './stages/submission-from.ts';
+import type { ConnectFacts, DataFacts, MailFacts, RcptFacts } from './types.ts';
+
+/**
+ * The order of judgement: the first stage that refuses decides. Everything that says in which order Postern judges (the
+ * engine, the reference page, the tests) reads these lists.
+ */
+export interface Order {
+  readonly connect: readonly Stage<ConnectFacts, ConnectScope>[];
+  readonly mail: readonly Stage<MailFacts, MailScope>[];
+  readonly rcpt: readonly Stage<RcptFacts, RcptScope>[];
+  readonly data: readonly Stage<DataFacts, DataScope>[];
+}
+
+export const order: Order = {
+  connect: [service],
+  mail: [senderForm, submission],
+  rcpt: [addressForm, relay, inboundTls, access, gateway, recipient, messageKey],
+  data: [smuggling, size, fromTls, fromHeader, submissionFrom, loop, delivery],
+};

@@ -1,0 +1,99 @@
+import type { Random } from './random.ts';
+import type { World } from './world.ts';
+
+/** One SMTP session of the corpus. */
+export interface CaseSession {
+  /** The address that policy sees. */
+  readonly peer: string;
+  /** PROXY line to send from the listed proxy; absent: the client connects from `peer` itself. */
+  readonly proxyLine?: string;
+  readonly tls: boolean;
+  readonly transactions: readonly CaseTransaction[];
+}
+
+export interface CaseTransaction {
+  readonly envelopeFrom: string;
+  readonly recipients: readonly string[];
+  /** Text of a message to send if a recipient is accepted. */
+  readonly message?: string;
+}
+
+/** @param size number of transactions: one case each. */
+export function randomSessions(random: Random, world: World, size: number): readonly CaseSession[] {
+  const sessions: CaseSession[] = [];
+  let left = size;
+  while (left > 0) {
+    const count = Math.min(left, 1 + random.int(8));
+    left -= count;
+    const transactions = Array.from({ length: count }, () => randomTransaction(random, world));
+    sessions.push({ ...randomClient(random, world), tls: random.chance(0.25), transactions });
+  }
+  return sessions;
+}
+
+function randomClient(random: Random, world: World): Pick<CaseSession, 'peer' | 'proxyLine'> {
+  if (random.chance(0.1)) return { peer: `127.0.${random.int(4)}.${1 + random.int(250)}` };
+  const peer = random.pick(world.addresses);
+  if (peer.includes(':')) return { peer, proxyLine: `PROXY TCP6 ${peer} ::1 40000 25` };
+  if (random.chance(0.1))
+    return { peer: `::ffff:${peer}`, proxyLine: `PROXY TCP6 ::ffff:${peer} ::1 40000 25` };
+  return { peer, proxyLine: `PROXY TCP4 ${peer} 127.0.0.1 40000 25` };
+}
+
+function randomTransaction(random: Random, world: World): CaseTransaction {
+  const envelopeFrom = randomSender(random, world);
+  const recipients = Array.from({ length: 1 + random.int(4) }, () => randomRecipient(random, world));
+  const transaction = { envelopeFrom, recipients };
+  return random.chance(0.15) ? { ...transaction, message: randomMessage(random, world) } : transaction;
+}
+
+function randomSender(random: Random, world: World): string {
+  const domain = random.pick([...world.tlsPeers, ...world.domains, 'elsewhere.example', 'BANK.example']);
+  return random.pick([
+    '',
+    `someone@${domain}`,
+    `someone@${domain}`,
+    `boss@${domain}`,
+    `"odd one"@${domain}`,
+    'no-domain',
+  ]);
+}
+
+function randomRecipient(random: Random, world: World): string {
+  const domain = random.pick([...world.domains, ...world.domains, 'foreign.example']);
+  const local = random.pick([...world.people, ...world.people, 'nobody', 'postmaster', 'abuse']);
+  if (random.chance(0.7)) return `${local}@${domain}`;
+  return random.pick([
+    `${local.toUpperCase()}@${domain.toUpperCase()}`,
+    `${local}+tag@${domain}`,
+    `${local}-tag@${domain}`,
+    `${local}%foreign.example@${domain}`,
+    `foreign.example!${local}@${domain}`,
+    `"${local}@foreign.example"@${domain}`,
+    `"${local}"@${domain}`,
+    `@relay.example:${local}@${domain}`,
+    `@${domain}:${local}@foreign.example`,
+    `${local}@foreign.example`,
+    `${local}@x.${domain}`,
+    `${local}@${domain}.`,
+    `${local}@[127.0.0.1]`,
+    local,
+    `${'x'.repeat(65)}@${domain}`,
+    `${local}@${domain}@foreign.example`,
+    `${local}@`,
+    `@${domain}`,
+  ]);
+}
+
+function randomMessage(random: Random, world: World): string {
+  const domain = random.pick([...world.tlsPeers, ...world.domains, 'elsewhere.example']);
+  const from = random.pick([
+    `From: Someone <someone@${domain}>`,
+    `From: someone@${domain}`,
+    'From:',
+    'From: nobody at all',
+    `From: a@${domain}\nFrom: b@${domain}`,
+    'Subject: no author',
+  ]);
+  return `${from}\nTo: you@example.test\nMessage-ID: <${random.int(1e9)}@${domain}>\nDate: Wed, 25 Nov 2026 10:00:00 +0000\n\nHello.\n`;
+}

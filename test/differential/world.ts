@@ -1,0 +1,167 @@
+import { stringify } from 'yaml';
+import type { Random } from './random.ts';
+
+/** A random tenant: its manifests, and what of them the cases should aim at. */
+export interface World {
+  /** File name -> text. */
+  readonly files: Readonly<Record<string, string>>;
+  readonly domains: readonly string[];
+  readonly people: readonly string[];
+  /** Addresses in, and just beside, the entries of the lists. */
+  readonly addresses: readonly string[];
+  /** Sender domains that need TLS for some recipient domain. */
+  readonly tlsPeers: readonly string[];
+}
+
+const apiVersion = 'postern.dev/v1alpha1';
+const domains = ['alpha.test', 'beta.test', 'gamma.test', 'sub.alpha.test'];
+const people = ['alice', 'bob', 'carol', 'sales', 'o.brien'];
+const tlsPeers = ['bank.example', 'clinic.example'];
+const past = '2020-01-01T00:00:00Z';
+const future = '2099-01-01T00:00:00Z';
+
+export function randomWorld(random: Random): World {
+  const entries = Array.from({ length: 24 }, () => randomEntry(random));
+  const documents = [
+    ...domains.map((domain, position) => mailDomain(random, domain, position)),
+    ...['one', 'two', 'three', 'four', 'five', 'six'].map((name) => accessList(random, name, entries)),
+    ...(random.chance(0.7) ? [tlsPolicy(random)] : []),
+    ...(random.chance(0.5) ? [gateway(random, entries)] : []),
+    route(),
+    {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'people' },
+      data: { recipients: `${people.join('\n')} # all\n` },
+    },
+  ];
+  return {
+    files: {
+      'mta.yaml': 'heloName: mx.alpha.test\n',
+      'policy.yaml': documents.map((each) => stringify(each)).join('---\n'),
+    },
+    domains,
+    people,
+    addresses: [...entries.flatMap(around), '192.0.2.200', '2001:db8:ffff::1'],
+    tlsPeers: [...tlsPeers, 'mx.clinic.example'],
+  };
+}
+
+function object(kind: string, name: string, spec: object): object {
+  return { apiVersion, kind, metadata: { name }, spec };
+}
+
+function mailDomain(random: Random, domain: string, position: number): object {
+  const fromMap = random.chance(0.3);
+  const list = {
+    mode: 'List',
+    ...(fromMap
+      ? { configMapRef: { name: random.chance(0.9) ? 'people' : 'missing', key: 'recipients' } }
+      : { addresses: random.some(people, 1, 5) }),
+  };
+  const toRoute = random.chance(0.25);
+  return object('MailDomain', `domain-${position}`, {
+    domain,
+    mailbox: toRoute ? { routeRef: { name: 'store' } } : { maildir: {} },
+    recipients: { ...list, subaddressDelimiter: random.pick(['+', '-', '']) },
+    ...(random.chance(0.5) ? { postmaster: `alice@${domain}` } : {}),
+    authentication: { dmarc: random.pick(['Mark', 'Quarantine']) },
+    ...(random.chance(0.4)
+      ? {
+          inboundRouting: [
+            {
+              match: 'External',
+              target: random.pick(['Known', 'Unknown']),
+              routeRef: { name: 'store' },
+              verifyRecipient: random.pick(['Probe', 'None']),
+              alsoDeliverLocally: random.chance(0.5),
+            },
+          ],
+        }
+      : {}),
+  });
+}
+
+function accessList(random: Random, name: string, entries: readonly string[]): object {
+  const chosen = random.some(entries, 2, 10);
+  const everywhere = random.chance(0.3);
+  return object('IpAccessList', name, {
+    action: random.pick(['Allow', 'Block', 'Block']),
+    enforcement: random.chance(0.15) ? 'Audit' : 'Enforce',
+    ...(everywhere
+      ? { allDomains: true }
+      : {
+          domainRefs: random.some(
+            domains.map((_, at) => ({ name: `domain-${at}` })),
+            1,
+            3,
+          ),
+        }),
+    addresses: chosen.filter((_, at) => at % 3 === 0),
+    entries: chosen
+      .filter((_, at) => at % 3 === 1)
+      .map((address) => ({
+        address,
+        ...(random.chance(0.6) ? { expireTime: random.pick([past, future]) } : {}),
+      })),
+    text: chosen.filter((_, at) => at % 3 === 2).join(', '),
+  });
+}
+
+function tlsPolicy(random: Random): object {
+  return object('TlsPolicy', 'partners', {
+    title: 'Partners',
+    domainRefs: random.some(
+      domains.map((_, at) => ({ name: `domain-${at}` })),
+      1,
+      3,
+    ),
+    enforcement: random.chance(0.15) ? 'Audit' : 'Enforce',
+    directions: ['Inbound'],
+    peerDomains: [tlsPeers[0], random.pick([`*.${tlsPeers[1]}`, tlsPeers[1]])],
+  });
+}
+
+function gateway(random: Random, entries: readonly string[]): object {
+  const addresses = entries.filter((entry) => !entry.includes('/')).slice(0, 3);
+  return object('InboundGateway', 'filter', {
+    domainRefs: random.some(
+      domains.map((_, at) => ({ name: `domain-${at}` })),
+      1,
+      2,
+    ),
+    suspend: random.chance(0.2),
+    enforcement: random.chance(0.2) ? 'Audit' : 'Enforce',
+    addresses: addresses.length > 0 ? addresses : ['192.0.2.77'],
+    onlyFromGateway: random.chance(0.7),
+  });
+}
+
+function route(): object {
+  return object('Route', 'store', { host: '127.0.0.1', port: 9, protocol: 'LMTP' });
+}
+
+function randomEntry(random: Random): string {
+  if (random.chance(0.3)) {
+    const network = `2001:db8:${random.int(4)}`;
+    return random.chance(0.5) ? `${network}::${(random.int(30) + 1).toString(16)}` : `${network}::/48`;
+  }
+  const network = random.pick(['192.0.2', '198.51.100', '203.0.113']);
+  const prefix = random.pick([32, 32, 32, 30, 28, 26, 24]);
+  const size = 2 ** (32 - prefix);
+  const start = Math.floor(random.int(256) / size) * size;
+  return prefix === 32 ? `${network}.${start}` : `${network}.${start}/${prefix}`;
+}
+
+/** The ends of an entry and their neighbours: where a comparison that is off by one shows. */
+function around(entry: string): readonly string[] {
+  const [host = '', length] = entry.split('/');
+  if (host.includes(':')) return [host.endsWith('::') ? `${host}1` : host, host.replace(/::.*$/, ':8000::1')];
+  const parts = host.split('.').map(Number);
+  const last = parts.pop() ?? 0;
+  const size = 2 ** (32 - Number(length ?? 32));
+  const candidates = [last - 1, last, last + size - 1, last + size].filter(
+    (octet) => octet >= 0 && octet <= 255,
+  );
+  return candidates.map((octet) => `${parts.join('.')}.${octet}`);
+}

@@ -1,0 +1,167 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { loadKubeConfig } from '../../operator/platform/kubernetes/runtime/client.ts';
+import { systemClock } from '../../operator/platform/kubernetes/runtime/clock.ts';
+import type { Informer } from '../../operator/platform/kubernetes/runtime/informer.ts';
+import { MailOperator } from '../../operator/platform/kubernetes/runtime/mail-operator.ts';
+import { isResource, type Resource } from '../../operator/platform/kubernetes/runtime/resource.ts';
+import { useControlPlane } from '../cluster/shared.ts';
+import { type FaultProxy, startFaultProxy } from './proxy.ts';
+
+const SOON = { timeout: 15_000, interval: 20 };
+const FINALIZER = 'test.postern.dev/guard';
+const cluster = useControlPlane();
+let proxy: FaultProxy;
+let operator: MailOperator;
+let cache: Informer<Resource>;
+let namespace: string;
+let log: string[];
+let reconciled: string[];
+/** What the test makes of a reconcile, after it was noted. */
+let reconcile: (key: string) => Promise<void>;
+
+beforeEach(async () => {
+  namespace = await cluster.freshNamespace();
+  proxy = await startFaultProxy(cluster.current);
+  log = [];
+  reconciled = [];
+  reconcile = async () => undefined;
+  const note = (message: string) => void log.push(message);
+  operator = new MailOperator({
+    kubeConfig: loadKubeConfig(await cluster.current.kubeconfigFor('admin', proxy.url)),
+    clock: systemClock,
+    log: { debug: note, info: note, warn: note, error: note },
+    fieldManager: 'postern',
+    workers: 2,
+    reconcileTimeoutMs: 10_000,
+    async init(self) {
+      const transform = (object: Resource) => object;
+      cache = await self.watch(
+        '',
+        'v1',
+        'configmaps',
+        ({ metadata }) => metadata.namespace,
+        { transform },
+        namespace,
+      );
+    },
+    async reconcile(key) {
+      reconciled.push(key);
+      await reconcile(key);
+      return undefined;
+    },
+  });
+});
+
+afterEach(async () => {
+  await operator.stop();
+  await expect.poll(() => proxy.watches, SOON).toEqual([]);
+  await proxy.stop();
+});
+
+const kubectl = (...args: string[]) => cluster.current.kubectl('admin', ['-n', namespace, ...args]);
+const finalizers = async () =>
+  (await kubectl('get', 'cm', 'a', '-o', 'jsonpath={.metadata.finalizers}', '--ignore-not-found')).stdout;
+
+test('it reconciles what is there at the start and what changes, by namespace, until it is stopped', async () => {
+  await kubectl('create', 'cm', 'a');
+  await operator.start();
+  await expect.poll(() => reconciled, SOON).toEqual([namespace]);
+  await kubectl('create', 'cm', 'b');
+  await expect.poll(() => reconciled.length, SOON).toBe(2);
+  await operator.stop();
+  await kubectl('create', 'cm', 'c');
+  expect(reconciled.length).toBe(2);
+  await expect.poll(() => proxy.watches, SOON).toEqual([]);
+});
+
+test('X1: a dropped connection does not end the process, and nothing is missed', async () => {
+  await operator.start();
+  await proxy.setReachable(false);
+  await kubectl('create', 'cm', 'a');
+  await expect.poll(() => log.length, SOON).toBeGreaterThanOrEqual(1);
+  await proxy.setReachable(true);
+  await expect.poll(() => reconciled, SOON).toContain(namespace);
+  expect(cache.size).toBe(1);
+});
+
+test('the finalizer machine adds the finalizer, cleans up on deletion, tries again if that fails, and lets go', async () => {
+  const cleanUps: string[] = [];
+  reconcile = async () => {
+    for (const object of cache.list()) {
+      await operator.finalize(object, 'configmaps', FINALIZER, async () => {
+        cleanUps.push(object.metadata.name);
+        if (cleanUps.length === 1) throw new Error('still in use');
+      });
+    }
+  };
+  await operator.start();
+  await kubectl('create', 'cm', 'a');
+  await expect.poll(finalizers, SOON).toBe(`["${FINALIZER}"]`);
+  await kubectl('delete', 'cm', 'a', '--wait=false');
+  await expect.poll(async () => (await kubectl('get', 'cm', 'a')).code, SOON).toBe(1);
+  expect(cleanUps).toEqual(['a', 'a']);
+  expect(log.some((line) => line.includes('still in use'))).toBe(true);
+});
+
+test("another controller's finalizer survives a stale cache: the write conflicts and is done again", async () => {
+  await kubectl('create', 'cm', 'a');
+  const other = '{"metadata":{"finalizers":["test.postern.dev/other"]}}';
+  reconcile = async () => {
+    const object = cache.get(`${namespace}/a`);
+    if (object === undefined) return;
+    // Between our look and our write, the first time.
+    if (reconciled.length === 1) await kubectl('patch', 'cm', 'a', '--type=merge', '-p', other);
+    await operator.setFinalizer(object, 'configmaps', FINALIZER, true);
+  };
+  await operator.start();
+  await expect.poll(finalizers, SOON).toBe(`["test.postern.dev/other","${FINALIZER}"]`);
+  expect(log.some((line) => line.includes('the object has been modified'))).toBe(true);
+  reconcile = async () => undefined;
+  await expect.poll(() => cache.get(`${namespace}/a`)?.metadata.finalizers?.length, SOON).toBe(2);
+  const object = cache.get(`${namespace}/a`);
+  if (object !== undefined) await operator.setFinalizer(object, 'configmaps', FINALIZER, false);
+  expect(await finalizers()).toBe('["test.postern.dev/other"]');
+});
+
+const widgets = {
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: 'widgets.test.postern.dev' },
+  spec: {
+    group: 'test.postern.dev',
+    scope: 'Namespaced',
+    names: { plural: 'widgets', singular: 'widget', kind: 'Widget' },
+    versions: [
+      {
+        name: 'v1',
+        served: true,
+        storage: true,
+        subresources: { status: {} },
+        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+      },
+    ],
+  },
+};
+
+test('a status is applied: fields left out are removed, the same again writes nothing, and nothing is swallowed', async () => {
+  const widget = { apiVersion: 'test.postern.dev/v1', kind: 'Widget', metadata: { name: 'w' } };
+  await cluster.current.kubectl('admin', ['apply', '-f', '-'], JSON.stringify(widgets));
+  await kubectl('wait', '--for=condition=Established', 'crd/widgets.test.postern.dev', '--timeout=30s');
+  await operator.start();
+  const collection = `/apis/test.postern.dev/v1/namespaces/${namespace}/widgets`;
+  await expect
+    .poll(() => operator.client.request('POST', collection, { body: widget }).catch(() => undefined), SOON)
+    .toBeDefined();
+  const stored = await operator.client.request('GET', `${collection}/w`);
+  if (!isResource(stored)) throw new Error('no widget');
+
+  const first = await operator.applyStatus(stored, 'widgets', { a: 1, b: 2 });
+  const second = await operator.applyStatus(stored, 'widgets', { a: 1 });
+  const third = await operator.applyStatus(stored, 'widgets', { a: 1 });
+  expect(await operator.client.request('GET', `${collection}/w`)).toHaveProperty('status', { a: 1 });
+  expect(second?.resourceVersion).not.toBe(first?.resourceVersion);
+  expect(third?.resourceVersion).toBe(second?.resourceVersion);
+
+  await operator.client.request('DELETE', `${collection}/w`);
+  await expect(operator.applyStatus(stored, 'widgets', { a: 2 })).rejects.toMatchObject({ code: 404 });
+});

@@ -1,0 +1,257 @@
+// A proxy in front of a real kube-apiserver that makes what goes wrong in clusters go wrong on demand.
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import type http from 'node:http';
+import https from 'node:https';
+import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ControlPlane } from '../cluster/control-plane.ts';
+import { copyEvents, type EditedEvents, eventLine, statusObject, type WatchEvent } from './watch-lines.ts';
+
+export interface SeenRequest {
+  readonly method: string;
+  readonly path: string;
+  /** `list` and `watch` are of collections; `write` is everything but GET. */
+  readonly kind: 'list' | 'watch' | 'get' | 'write';
+  /** Resource name in the path: `configmaps`; empty for paths outside of it. */
+  readonly plural: string;
+  readonly query: Readonly<Record<string, string>>;
+  /** The client's User-Agent: tells the operator from kubectl. */
+  readonly agent: string;
+}
+
+type Fault =
+  /** Answers instead of the server. */
+  | { readonly do: 'refuse'; readonly code: number; readonly reason: string }
+  /** Waits before it asks the server. */
+  | { readonly do: 'delay'; readonly ms: number }
+  /** Cuts the connection: `before` the server was asked, or `after` it has done the work, so that only the answer is lost. */
+  | { readonly do: 'cut'; readonly when: 'before' | 'after' }
+  /** Calls out, for example to kill the client; `after` means: when the server has done the work and before the answer. */
+  | { readonly do: 'call'; readonly when: 'before' | 'after'; readonly run: () => void | Promise<void> }
+  /** Edits the events of a watch; `index` counts the events that this fault has seen, from 1. */
+  | { readonly do: 'edit'; readonly edit: (event: WatchEvent, index: number) => EditedEvents };
+
+export interface FaultRule {
+  readonly fault: Fault;
+  /** Which requests; all by default. */
+  readonly match?: (request: SeenRequest) => boolean;
+  /** How many matching requests to let pass before; none by default. `skip: n - 1, times: 1` hits the n-th. */
+  readonly skip?: number;
+  /** How many to hit; all by default. */
+  readonly times?: number;
+}
+
+interface OpenWatch {
+  readonly request: SeenRequest;
+  /** Sends an event of our own to the client. */
+  send(event: WatchEvent): void;
+  /** Ends the stream properly, as a server does at its time limit. */
+  end(): void;
+}
+
+export interface FaultProxy {
+  /** `https://127.0.0.1:port`; for `controlPlane.kubeconfigFor(identity, proxy.url)`. */
+  readonly url: string;
+  /** Every request so far, also refused ones. Assign `length = 0` to count anew. */
+  readonly requests: SeenRequest[];
+  /** Watches open now, by the clients' connections. */
+  readonly watches: readonly OpenWatch[];
+  /** Adds a fault; the first that matches wins. Returns what takes it away. */
+  inject(rule: FaultRule): () => void;
+  /** Cuts all connections that are open now, watches too. */
+  cutConnections(): void;
+  /** `false`: nobody listens on the port and all connections are cut; `true`: it listens on the same port again. */
+  setReachable(reachable: boolean): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts a proxy in front of the control plane. It shows the server's own certificate, so clients need not know. */
+export async function startFaultProxy(controlPlane: Pick<ControlPlane, 'url' | 'tls'>): Promise<FaultProxy> {
+  const cert = await readFile(controlPlane.tls.certFile);
+  const key = await readFile(controlPlane.tls.keyFile);
+  const upstream = new https.Agent({ ca: cert, keepAlive: true });
+  const requests: SeenRequest[] = [];
+  const watches: OpenWatch[] = [];
+  const rules: ActiveRule[] = [];
+  const sockets = new Set<Socket>();
+
+  const server = https.createServer({ cert, key }, (request, response) => {
+    handle(request, response).catch(() => request.socket.destroy());
+  });
+  // Raw TCP connections: a client that hangs in the TLS handshake must be cut too.
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    socket.on('error', () => undefined);
+  });
+  server.on('tlsClientError', () => undefined);
+  await listen(server, 0);
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+
+  async function handle(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    const seen = describeRequest(request);
+    requests.push(seen);
+    const rule = rules.find((candidate) => candidate.hits(seen));
+    const fault = rule?.fault;
+    if (fault?.do === 'refuse') {
+      request.resume();
+      const body = JSON.stringify(statusObject(fault.code, fault.reason, `injected ${fault.reason}`));
+      response.writeHead(fault.code, { 'content-type': 'application/json' }).end(body);
+      return;
+    }
+    if (fault?.do === 'delay') await delay(fault.ms);
+    if (fault?.do === 'call' && fault.when === 'before') await fault.run();
+    if (fault?.do === 'cut' && fault.when === 'before') {
+      request.socket.destroy();
+      return;
+    }
+    const answer = await forward(request, response);
+    if (fault?.do === 'call' && fault.when === 'after') await fault.run();
+    if (fault?.do === 'cut' && fault.when === 'after') {
+      answer.destroy();
+      request.socket.destroy();
+      return;
+    }
+    response.writeHead(answer.statusCode ?? 502, answer.headers);
+    if (seen.kind !== 'watch' || answer.statusCode !== 200) {
+      answer.pipe(response);
+      return;
+    }
+    await relayWatch(seen, answer, response, rule);
+  }
+
+  function forward(
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+  ): Promise<http.IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const { 'accept-encoding': _compressed, host: _host, ...headers } = request.headers;
+      const options = { agent: upstream, method: request.method, headers };
+      const forwarded = https.request(new URL(request.url ?? '/', controlPlane.url), options, resolve);
+      forwarded.once('error', reject);
+      response.once('close', () => forwarded.destroy());
+      request.pipe(forwarded);
+    });
+  }
+
+  async function relayWatch(
+    seen: SeenRequest,
+    answer: http.IncomingMessage,
+    response: http.ServerResponse,
+    rule: ActiveRule | undefined,
+  ): Promise<void> {
+    const watch: OpenWatch = {
+      request: seen,
+      send: (event) => response.write(eventLine(event)),
+      end: () => response.end(),
+    };
+    watches.push(watch);
+    response.once('close', () => watches.splice(watches.indexOf(watch), 1));
+    response.flushHeaders();
+    const edit = rule?.fault.do === 'edit' ? rule.fault.edit : undefined;
+    await copyEvents(answer, response, (event) => {
+      if (edit === undefined || rule === undefined) return [event];
+      rule.events += 1;
+      return edit(event, rule.events);
+    });
+    response.end();
+    answer.destroy();
+  }
+
+  const cutConnections = () => {
+    for (const socket of sockets) socket.destroy();
+  };
+
+  return {
+    url: `https://127.0.0.1:${port}`,
+    requests,
+    watches,
+    inject(rule) {
+      const active = activate(rule);
+      rules.push(active);
+      return () => {
+        rules.splice(rules.indexOf(active), 1);
+      };
+    },
+    cutConnections,
+    async setReachable(reachable) {
+      if (reachable === server.listening) return;
+      if (reachable) {
+        await listen(server, port);
+        return;
+      }
+      const closed = once(server, 'close');
+      server.close();
+      cutConnections();
+      await closed;
+    },
+    async stop() {
+      upstream.destroy();
+      if (!server.listening) return;
+      const closed = once(server, 'close');
+      server.close();
+      cutConnections();
+      await closed;
+    },
+  };
+}
+
+/** The n-th write from now on (counted from 1), of any client or of those that `match` names. */
+export function nthWrite(
+  n: number,
+  match: (request: SeenRequest) => boolean = () => true,
+): Omit<FaultRule, 'fault'> {
+  return { match: (request) => request.kind === 'write' && match(request), skip: n - 1, times: 1 };
+}
+
+interface ActiveRule {
+  readonly fault: Fault;
+  /** Events seen by an `edit` fault. */
+  events: number;
+  hits(request: SeenRequest): boolean;
+}
+
+function activate({
+  fault,
+  match = () => true,
+  skip = 0,
+  times = Number.POSITIVE_INFINITY,
+}: FaultRule): ActiveRule {
+  let matched = 0;
+  return {
+    fault,
+    events: 0,
+    hits(request) {
+      if (!match(request)) return false;
+      matched += 1;
+      return matched > skip && matched <= skip + times;
+    },
+  };
+}
+
+function describeRequest(request: http.IncomingMessage): SeenRequest {
+  const url = new URL(request.url ?? '/', 'https://proxy');
+  const query = Object.fromEntries(url.searchParams);
+  const method = request.method ?? 'GET';
+  // /api/v1/... or /apis/group/version/..., then maybe namespaces/<name>/, then plural[/name[/subresource]].
+  const [, rest = ''] =
+    /^\/(?:api\/[^/]+|apis\/[^/]+\/[^/]+)\/(?:namespaces\/[^/]+\/(?=.))?(.*)$/.exec(url.pathname) ?? [];
+  const [plural = '', name] = rest.split('/');
+  const watching = query['watch'] === 'true' || query['watch'] === '1';
+  const reading = watching ? 'watch' : plural !== '' && name === undefined ? 'list' : 'get';
+  return {
+    method,
+    path: url.pathname,
+    kind: method === 'GET' ? reading : 'write',
+    plural,
+    query,
+    agent: request.headers['user-agent'] ?? '',
+  };
+}
+
+async function listen(server: https.Server, port: number): Promise<void> {
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+}

@@ -1,0 +1,17 @@
+import { createHash } from 'node:crypto';
+import { generate } from 'selfsigned';
+
+/** A self-signed certificate for this name; it is its own CA. */
+export async function makeCertificate(
+  name = 'mx.mta.example',
+): Promise<{ cert: string; key: string; fingerprint: string }> {
+  const { cert, private: key } = await generate([{ name: 'commonName', value: name }], {
+    keyType: 'ec',
+    curve: 'P-256',
+    extensions: [
+      { name: 'basicConstraints', cA: true },
+      { name: 'subjectAltName', altNames: [{ type: 2, value: name }] },
+    ],
+  });
+  return { cert, key, fingerprint: createHash('sha256').update(cert).digest('hex') };
+}
