@@ -1,5 +1,5 @@
-import type { RangeList } from '../bundle/range-list.ts';
 import type { PolicyBundle } from '../bundle/policy-bundle.ts';
+import type { RangeList } from '../bundle/range-list.ts';
 import { formatAddress } from '../policy/ip/address.ts';
 import { formatRange, maskAddress } from '../policy/ip/range.ts';
 
@@ -30,7 +30,12 @@ export function randomRanges(count: number, family: 4 | 6, next: () => number): 
 }
 
 /** Peers to look up: every other one stands in a list (the first address of a range counts), the rest are strangers. */
-export function randomPeers(count: number, family: 4 | 6, ranges: readonly string[], next: () => number): string[] {
+export function randomPeers(
+  count: number,
+  family: 4 | 6,
+  ranges: readonly string[],
+  next: () => number,
+): string[] {
   return Array.from({ length: count }, (_, i) => {
     const hit = ranges[next() % ranges.length]?.split('/')[0];
     if (i % 2 === 0 && hit !== undefined) return hit;
@@ -75,5 +80,10 @@ export function bundleWithLists(allow: readonly string[], block: readonly string
 }
 
 function listOf(key: string, ranges: readonly string[]): RangeList {
-  return { key, source: { kind: 'IpAccessList', name: key, generation: 1 }, ranges: [...ranges], expires: {} };
+  return {
+    key,
+    source: { kind: 'IpAccessList', name: key, generation: 1 },
+    ranges: [...ranges],
+    expires: {},
+  };
 }

@@ -23,7 +23,10 @@ async function measure(family: 4 | 6): Promise<BenchResult[]> {
   const block = randomRanges(entries, family, next);
   const peers = randomPeers(4096, family, [...allow, ...block], next);
   const ours = await decideByPolicy(allow, block);
-  const theirs = { 'net.BlockList': decideByBlockList(allow, block), 'ipaddr.js linear': decideByScan(allow, block) };
+  const theirs = {
+    'net.BlockList': decideByBlockList(allow, block),
+    'ipaddr.js linear': decideByScan(allow, block),
+  };
 
   for (const peer of peers.slice(0, 64)) {
     const expected = Object.values(theirs).map((decide) => decide(peer));

@@ -16,8 +16,8 @@ export interface Unit {
 
 /** Recipients up to this number stay in the domain's own unit. */
 const maxInlineRecipients = 256;
-/** Accounts are larger than addresses (scrypt hashes, random bytes): fewer in a piece. */
-const maxPieceAccounts = 512;
+/** Accounts are larger than addresses (32 hashes of 1 KiB at most, which gzip cannot shrink): a piece must fit into a shard. */
+const maxPieceAccounts = 16;
 
 const domainUnit = z.strictObject({ policy: domainPolicy, recipientsInPieces: z.boolean() });
 const listHead = rangeList.pick({ source: true }).strict();
@@ -73,11 +73,25 @@ export function domainUnits(policy: DomainPolicy): readonly Unit[] {
     ? [unit(`domain/${policy.domain}`, { policy, recipientsInPieces: false })]
     : [
         unit(`domain/${policy.domain}`, { policy: withoutRecipients(policy), recipientsInPieces: true }),
-        ...cutIntoPieces(policy.recipients.localParts, (localPart) => localPart).map(({ id, entries }) =>
-          unit(`recipients/${policy.domain}/${id}`, { localParts: entries }),
-        ),
+        ...recipientUnits(policy.domain, policy.recipients.localParts),
       ];
   unitsOfDomain.set(policy, units);
+  return units;
+}
+
+const unitsOfRecipients = new WeakMap<
+  readonly string[],
+  { readonly domain: string; readonly units: readonly Unit[] }
+>();
+
+/** Remembered per array: a domain is compiled anew much more often than its recipients change. */
+function recipientUnits(domain: string, localParts: readonly string[]): readonly Unit[] {
+  const known = unitsOfRecipients.get(localParts);
+  if (known?.domain === domain) return known.units;
+  const units = cutIntoPieces(localParts, (localPart) => localPart).map(({ id, entries }) =>
+    unit(`recipients/${domain}/${id}`, { localParts: entries }),
+  );
+  unitsOfRecipients.set(localParts, { domain, units });
   return units;
 }
 

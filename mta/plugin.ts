@@ -20,9 +20,7 @@ import { envelopeOf, sessionOf } from './session.ts';
 
 /** Before everybody else. */
 const priority = -100;
-/** Shorter than plugin_timeout, which the operator renders as 120 s. */
-const deadlineMs = 20_000;
-/** Filing waits for the disk. */
+/** Filing waits for the disk. Shorter than plugin_timeout, which the operator renders as 120 s. */
 const filingDeadlineMs = 90_000;
 
 /** Haraka's entry: it calls this with the plugin as `this`, and reads nothing else from the module. */
@@ -34,7 +32,7 @@ function registerHooks(plugin: HarakaPlugin, runtime: Runtime): void {
   const { haraka } = runtime;
   const settings: GuardSettings = {
     haraka,
-    deadlineMs,
+    deadlineMs: runtime.deadlineMs,
     report: ({ hook, ref, problem, error }) => {
       runtime.metrics.fault(hook);
       runtime.log.error(

@@ -1,19 +1,19 @@
 import type { MtaOptions } from './options.ts';
-import type { Judge } from './runtime.ts';
+import type { Parts } from './runtime.ts';
 import { startMta } from './start.ts';
 
 /**
  * The life of the process: start, serve, drain on SIGTERM or SIGINT (whatever the process id is: Haraka's own handlers are
  * not loaded, HT9), exit 0. A start that fails exits 1 with one line.
- * @param judge for tests.
+ * @param parts for tests.
  */
-export async function runMta(options: MtaOptions, judge?: Judge): Promise<void> {
+export async function runMta(options: MtaOptions, parts?: Parts): Promise<void> {
   // Haraka reports a port that is taken as a rejected promise of nobody's.
   const failure = Promise.withResolvers<never>();
   const fail = (error: unknown) => failure.reject(error);
   process.on('uncaughtException', fail);
   try {
-    const mta = await Promise.race([startMta(options, judge), failure.promise]);
+    const mta = await Promise.race([startMta(options, parts), failure.promise]);
     process.off('uncaughtException', fail);
     process.on('uncaughtException', (error) => {
       process.stderr.write(`postern mta: ${error.stack?.replaceAll('\n', ' | ')}\n`);

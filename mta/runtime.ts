@@ -1,5 +1,6 @@
 import type { Server as NetServer } from 'node:net';
 import type { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../policy/judge.ts';
+import type { Lookup, LookupAnswer } from '../policy/types.ts';
 import type { BundleWatch } from './bundle-watch.ts';
 import type { Drain } from './drain.ts';
 import type { Haraka } from './haraka.ts';
@@ -18,11 +19,19 @@ export interface Judge {
   readonly data: typeof judgeData;
 }
 
+/** What decides and what asks. Parameters, so that tests can put broken ones in their place. */
+export interface Parts {
+  readonly judge: Judge;
+  /** Asks the outside what a stage needs to know. */
+  readonly lookUp: (lookup: Lookup) => Promise<LookupAnswer>;
+  /** Milliseconds that a hook has for its answer. */
+  readonly deadlineMs: number;
+}
+
 /** Everything that the hooks work with. */
-export interface Runtime {
+export interface Runtime extends Parts {
   readonly haraka: Haraka;
   readonly settings: MtaFile;
-  readonly judge: Judge;
   readonly bundles: BundleWatch;
   readonly store: MailStore;
   readonly drain: Drain;

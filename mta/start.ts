@@ -14,7 +14,7 @@ import { formatListenAddress, type MtaOptions } from './options.ts';
 import { trustProxies } from './proxy-peers.ts';
 import { QueueProbe } from './queue-probe.ts';
 import { RefusalLog } from './refusals.ts';
-import { type Judge, provideRuntime, type Runtime } from './runtime.ts';
+import { type Parts, provideRuntime, type Runtime } from './runtime.ts';
 import { currentState, queueSize, readiness } from './state.ts';
 import { portOf, serveState } from './state-server.ts';
 import { drainAll } from './stop.ts';
@@ -27,18 +27,18 @@ export interface Mta {
   stop(): Promise<void>;
 }
 
-export const policyJudge: Judge = {
-  connect: judgeConnect,
-  mail: judgeMail,
-  rcpt: judgeRcpt,
-  data: judgeData,
+/** What the product runs with. Recipients cannot be asked for yet: nobody is called unknown for that (451). */
+export const productParts: Parts = {
+  judge: { connect: judgeConnect, mail: judgeMail, rcpt: judgeRcpt, data: judgeData },
+  lookUp: async () => 'unavailable',
+  deadlineMs: 20_000,
 };
 
 /**
  * Starts the MTA in this process, which it has to itself: Haraka is one to a process.
  * @throws Error with one clear sentence: a file that is missing or wrong, an address that is taken.
  */
-export async function startMta(options: MtaOptions, judge: Judge = policyJudge): Promise<Mta> {
+export async function startMta(options: MtaOptions, parts: Parts = productParts): Promise<Mta> {
   const home = await fillHome(options);
   for (const directory of [options.queue, options.maildir])
     await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -64,9 +64,9 @@ export async function startMta(options: MtaOptions, judge: Judge = policyJudge):
   });
   const submissionServers = new Set<NetServer>();
   const runtime: Runtime = {
+    ...parts,
     haraka,
     settings: home.settings,
-    judge,
     bundles,
     store: new MailStore(haraka.outbound, { queue: options.queue, maildir: options.maildir }),
     drain: new Drain(haraka),

@@ -27,3 +27,11 @@ export function mix(state: number): number {
   hash = Math.imul(hash, 0xc2b2ae35);
   return (hash ^ (hash >>> 16)) >>> 0;
 }
+
+/** Makes a second hash that knows nothing of the first. */
+export const otherFactor = 0x5bd1e995;
+
+/** 64 bits of a text, as two numbers: short enough to compare and keep, long enough never to meet by chance. */
+export function hash64(text: string): string {
+  return `${mix(extend(basis, text))}.${mix(extend(basis, text, otherFactor))}`;
+}

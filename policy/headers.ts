@@ -46,7 +46,7 @@ export function receivedBy(value: string): string | undefined {
 }
 
 /** Reads a list of mailboxes and groups; undefined if it holds no address or something that is none. */
-export function parseAddressList(value: string): Mailbox[] | undefined {
+function parseAddressList(value: string): Mailbox[] | undefined {
   if (value.length > longestFrom) return undefined;
   const text = withoutComments(value);
   if (text === undefined) return undefined;

@@ -12,7 +12,12 @@ describe('Internal', () => {
     ['an account writing from its address to its domain', { account, sender, from }, 'd.example', true],
     ['before the header is seen', { account, sender, from: 'unseen' as const }, 'd.example', true],
     ['the same without authentication', { sender, from }, 'd.example', false],
-    ['an account of another domain', { account: { ...account, domain: 'other.example' }, sender, from }, 'd.example', false],
+    [
+      'an account of another domain',
+      { account: { ...account, domain: 'other.example' }, sender, from },
+      'd.example',
+      false,
+    ],
     ['a recipient of another domain', { account, sender, from }, 'other.example', false],
     ['a recipient of a subdomain', { account, sender, from }, 'sub.d.example', false],
     ['a null sender', { account, sender: parsePath(''), from }, 'd.example', false],

@@ -24,7 +24,11 @@ describe('a verdict', () => {
       judgeRcpt(undefined, rcpt()),
       judgeData(undefined, data()),
     ]) {
-      expect(verdict).toMatchObject({ verdict: 'defer', reply: { code: 421, enhanced: '4.3.2' }, disconnect: true });
+      expect(verdict).toMatchObject({
+        verdict: 'defer',
+        reply: { code: 421, enhanced: '4.3.2' },
+        disconnect: true,
+      });
     }
   });
 
@@ -33,12 +37,17 @@ describe('a verdict', () => {
     const blocked = { ...over, access: { allow: [], block: ['bad'] } };
     const lists = [list('bad', ['192.0.2.1'])];
     expect(judgeRcpt(await policyOf([domainPolicy('example.com', over)]), rcpt()).verdict).toBe('need');
-    expect(judgeRcpt(await policyOf([domainPolicy('example.com', blocked)], lists), rcpt()).verdict).toBe('reject');
+    expect(judgeRcpt(await policyOf([domainPolicy('example.com', blocked)], lists), rcpt()).verdict).toBe(
+      'reject',
+    );
   });
 
   test('says nothing of what the client sent', async () => {
     const policy = await policyOf([domainPolicy('example.com')]);
-    const verdict = judgeRcpt(policy, rcpt({ recipient: 'sécret%"\r\n250 OK@example.com', envelopeFrom: 'evil' }));
+    const verdict = judgeRcpt(
+      policy,
+      rcpt({ recipient: 'sécret%"\r\n250 OK@example.com', envelopeFrom: 'evil' }),
+    );
     expect(JSON.stringify(verdict)).not.toMatch(/cret|250 OK|evil/);
   });
 });
@@ -67,13 +76,18 @@ describe('G15: an object in Audit', () => {
     const over = { tls: tlsPeers('sender.example') };
     const policy = await policyOf([domainPolicy('example.com')], [], [domainPolicy('example.com', over)]);
     const facts = data({ envelopeFrom: '' });
-    expect(judgeData(policy, facts)).toMatchObject({ verdict: 'accept', audited: [{ because: { kind: 'TlsPolicy' } }] });
+    expect(judgeData(policy, facts)).toMatchObject({
+      verdict: 'accept',
+      audited: [{ because: { kind: 'TlsPolicy' } }],
+    });
     expect(judgeData(policy, { ...facts, tls: true })).toMatchObject({ audited: [] });
   });
 
   test('an allow list in Audit neither allows nor asks for another message', async () => {
     const audited = domainPolicy('example.com', { access: { allow: ['bad'], block: [] } });
-    const policy = await policyOf([domainPolicy('example.com'), domainPolicy('two.example')], lists, [audited]);
+    const policy = await policyOf([domainPolicy('example.com'), domainPolicy('two.example')], lists, [
+      audited,
+    ]);
     const first = judgeRcpt(policy, rcpt({ recipient: 'user@two.example' }));
     if (first.verdict !== 'accept') throw new Error(first.verdict);
     expect(judgeRcpt(policy, rcpt({ firstMessageKey: first.messageKey }))).toMatchObject({
@@ -85,7 +99,9 @@ describe('G15: an object in Audit', () => {
 
   test('other domains are not concerned', async () => {
     const audited = domainPolicy('example.com', { access: { allow: [], block: ['bad'] } });
-    const policy = await policyOf([domainPolicy('example.com'), domainPolicy('two.example')], lists, [audited]);
+    const policy = await policyOf([domainPolicy('example.com'), domainPolicy('two.example')], lists, [
+      audited,
+    ]);
     expect(judgeRcpt(policy, rcpt({ recipient: 'user@two.example' }))).toMatchObject({ audited: [] });
   });
 });

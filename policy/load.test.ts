@@ -8,16 +8,24 @@ const access = { allow: ['good'], block: ['bad'] };
 describe('loadPolicy', () => {
   test('A2: takes 20,000 entries in slices and lets others run in between', async () => {
     const ranges = (first: number) =>
-      Array.from({ length: 5000 }, (_, i) => [`${first}.${i >>> 8}.${i & 255}.1`, `2001:db8:${i.toString(16)}::${first}`]).flat();
+      Array.from({ length: 5000 }, (_, i) => [
+        `${first}.${i >>> 8}.${i & 255}.1`,
+        `2001:db8:${i.toString(16)}::${first}`,
+      ]).flat();
     let pauses = 0;
-    const bundle = bundleOf([domainPolicy('example.com', { access })], [list('good', ranges(1)), list('bad', ranges(2))]);
+    const bundle = bundleOf(
+      [domainPolicy('example.com', { access })],
+      [list('good', ranges(1)), list('bad', ranges(2))],
+    );
     const policy = await loadPolicy(bundle, {
       pause: async () => {
         pauses++;
       },
     });
     expect(pauses).toBeGreaterThan(20);
-    expect(judgeRcpt(policy, rcpt({ peer: '1.19.135.1' }))).toMatchObject({ because: { entry: '1.19.135.1' } });
+    expect(judgeRcpt(policy, rcpt({ peer: '1.19.135.1' }))).toMatchObject({
+      because: { entry: '1.19.135.1' },
+    });
     expect(judgeRcpt(policy, rcpt({ peer: '2.19.135.1' })).verdict).toBe('reject');
     expect(judgeRcpt(policy, rcpt({ peer: '2001:db8:1387::2' })).verdict).toBe('reject');
   });
@@ -48,7 +56,11 @@ describe('loadPolicy', () => {
       bundleOf([domainPolicy('example.com', { access })], []),
       'domain example.com: list good is not in the bundle',
     ],
-    ['a domain twice', bundleOf([domainPolicy('a.example'), domainPolicy('A.example.')]), 'domain a.example: stands twice'],
+    [
+      'a domain twice',
+      bundleOf([domainPolicy('a.example'), domainPolicy('A.example.')]),
+      'domain a.example: stands twice',
+    ],
     ['a list twice', bundleOf([], [list('a', []), list('a', [])]), 'list a: stands twice'],
     [
       'an entry with host bits',
@@ -66,12 +78,17 @@ describe('loadPolicy', () => {
 
   test('__proto__ and constructor are names like any other', async () => {
     const bundle = bundleOf(
-      [domainPolicy('__proto__', { access: { allow: [], block: ['__proto__'] } }), domainPolicy('constructor')],
+      [
+        domainPolicy('__proto__', { access: { allow: [], block: ['__proto__'] } }),
+        domainPolicy('constructor'),
+      ],
       [list('__proto__', ['192.0.2.1'])],
     );
     const policy = await loadPolicy(bundle);
     expect(judgeRcpt(policy, rcpt({ recipient: 'user@__proto__' })).verdict).toBe('reject');
     expect(judgeRcpt(policy, rcpt({ recipient: 'user@constructor' })).verdict).toBe('accept');
-    expect(judgeRcpt(policy, rcpt({ recipient: 'user@tostring' }))).toMatchObject({ reply: { enhanced: '5.7.1' } });
+    expect(judgeRcpt(policy, rcpt({ recipient: 'user@tostring' }))).toMatchObject({
+      reply: { enhanced: '5.7.1' },
+    });
   });
 });

@@ -2,7 +2,7 @@ import { canonicalJson } from '../bundle/canonical.ts';
 import type { DomainPolicy } from '../bundle/domain-policy.ts';
 import type { PolicyBundle } from '../bundle/policy-bundle.ts';
 import type { RangeList } from '../bundle/range-list.ts';
-import { basis, extend, mix } from './hash.ts';
+import { basis, extend, hash64, mix, otherFactor } from './hash.ts';
 import type { RangeIndex } from './ip/range-index.ts';
 import { buildRangeIndex } from './ip/range-index.ts';
 import { canonicalDomain } from './mailbox.ts';
@@ -21,8 +21,6 @@ export interface LoadOptions {
 
 /** Entries hashed between two pauses; building an index pauses by itself. */
 const slice = 4096;
-
-const otherFactor = 0x5bd1e995;
 
 /**
  * Indexes a bundle for judgement. The caller keeps the old Policy until this one is whole, and may drop the bundle then.
@@ -142,9 +140,9 @@ function messageKeys({
 }: DomainPolicy): Domain['keys'] {
   const { addresses, skipContentFilter, trustedAuthservId } = gateway ?? {};
   return {
-    direct: canonicalJson({ authentication, contentFilter, maxMessageBytes }),
-    gateway: canonicalJson({ addresses, skipContentFilter, trustedAuthservId }),
-    plain: canonicalJson(tls.inbound.map(({ peer }) => peer)),
+    direct: hash64(canonicalJson({ authentication, contentFilter, maxMessageBytes })),
+    gateway: hash64(canonicalJson({ addresses, skipContentFilter, trustedAuthservId })),
+    plain: hash64(canonicalJson(tls.inbound.map(({ peer }) => peer))),
   };
 }
 

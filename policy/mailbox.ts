@@ -49,6 +49,8 @@ export function parseMailbox(text: string): Mailbox | undefined {
 /** Lower-case name without its trailing dot, or an address literal; undefined if it is neither. */
 export function parseDomain(text: string): string | undefined {
   if (literal.test(text)) return text.toLowerCase();
+  // Before lower case is made: that of the Kelvin sign is an ASCII k.
+  if (/[^ -~]/.test(text)) return undefined;
   const name = canonicalDomain(text);
   return name.length <= 253 && name.split('.').every((part) => label.test(part)) ? name : undefined;
 }

@@ -27,7 +27,10 @@ describe('B7: every refusal can be resolved from the bundle alone', () => {
     ['TLS', judgeRcpt(policy, rcpt({ envelopeFrom: 'a@partner.example' }))],
     ['gateway', judgeRcpt(policy, rcpt({ recipient: 'user@gate.example' }))],
     ['unknown', judgeRcpt(policy, rcpt({ recipient: 'nobody@example.com', peer }))],
-    ['too many unknown', judgeRcpt(policy, rcpt({ recipient: 'nobody@example.com', peer, unknownSoFar: 10 }))],
+    [
+      'too many unknown',
+      judgeRcpt(policy, rcpt({ recipient: 'nobody@example.com', peer, unknownSoFar: 10 })),
+    ],
     ['other settings', judgeRcpt(policy, rcpt({ peer, firstMessageKey: 'x' }))],
     ['sender', judgeMail(policy, rcpt({ account, envelopeFrom: 'x@y.example' }))],
     ['sender form', judgeMail(policy, rcpt({ envelopeFrom: 'ü@y.example' }))],
@@ -54,7 +57,23 @@ describe('B7: every refusal can be resolved from the bundle alone', () => {
 
   test('an entry that is gone still leads to its object', () => {
     const because: Because = { kind: 'IpAccessList', name: 'bad', generation: 2, entry: '10.0.0.1' };
-    expect(resolveRef(bundle, refOf(because))).toEqual([{ because: { ...because, entry: '' }, currentGeneration: 2 }]);
+    expect(resolveRef(bundle, refOf(because))).toEqual([
+      { because: { ...because, entry: '' }, currentGeneration: 2 },
+    ]);
+  });
+
+  test('an object that meets the digest by chance gives way to the one that has the entry', () => {
+    const because: Because = { kind: 'IpAccessList', name: 'bad', generation: 2, entry: '192.0.2.0/24' };
+    const ref = refOf(because);
+    const twin = twinOf(ref.slice(0, 4));
+    const both = {
+      ...bundle,
+      domains: [...bundle.domains, { ...domainPolicy('twin.example'), source: twin }],
+    };
+    expect(resolveRef(both, ref)).toEqual([{ because, currentGeneration: 2 }]);
+    expect(resolveRef({ ...both, lists: [] }, ref)).toEqual([
+      { because: { ...twin, entry: '' }, currentGeneration: twin.generation },
+    ]);
   });
 
   test('a reference may be read out: lower case, o for 0, i and l for 1', () => {
@@ -82,4 +101,13 @@ describe('B7: every refusal can be resolved from the bundle alone', () => {
 
 function withGeneration(from: PolicyBundle, generation: number): PolicyBundle {
   return { ...from, lists: from.lists.map((one) => ({ ...one, source: { ...one.source, generation } })) };
+}
+
+/** A MailDomain whose object digest is the given one at some generation. */
+function twinOf(digest: string): { kind: 'MailDomain'; name: string; generation: number } {
+  for (let i = 0; i < 5_000_000; i++) {
+    const twin = { kind: 'MailDomain' as const, name: `twin-${i}`, generation: 1 };
+    if (refOf({ ...twin, entry: '' }).startsWith(digest)) return twin;
+  }
+  throw new Error(`no name has the digest ${digest}`);
 }

@@ -86,7 +86,7 @@ export interface DataFacts extends MailFacts {
 }
 
 /** What one accepted recipient turns into. */
-export interface RecipientLegs {
+interface RecipientLegs {
   /** As given in the facts. */
   readonly recipient: string;
   readonly legs: readonly Leg[];

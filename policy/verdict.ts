@@ -1,5 +1,5 @@
 import { refOf } from './ref.ts';
-import { replies } from './reply.ts';
+import { type ReplyCase, replies } from './reply.ts';
 import type { Result } from './run.ts';
 import type { Accepted, Because, Refused, Reply, Verdict } from './types.ts';
 
@@ -14,11 +14,7 @@ export function settle(result: Result, accepted: Accept): Verdict {
   return refused(end.reply, end.because, trace);
 }
 
-/**
- * A refusal that no stage found: an exception, a deadline, a failed AUTH. It reads like all others.
- * @param reply a case of the table.
- */
-export function refused(reply: keyof typeof replies, because: Because, trace: Refused['trace']): Refused {
+function refused(reply: ReplyCase, because: Because, trace: Refused['trace']): Refused {
   const { code } = replies[reply];
   return {
     verdict: code < 500 ? 'defer' : 'reject',
@@ -51,7 +47,7 @@ export function accept(recipients: readonly string[], audit?: () => Result | und
   };
 }
 
-function replyOf(name: keyof typeof replies): Reply {
+function replyOf(name: ReplyCase): Reply {
   const { code, enhanced, text } = replies[name];
   return { code, enhanced, text };
 }

@@ -1,6 +1,7 @@
 import { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../../policy/judge.ts';
 import type { Policy } from '../../policy/load.ts';
 import { lookupKey } from '../../policy/lookup.ts';
+import { replyLine } from '../../policy/reply.ts';
 import type {
   Accepted,
   AuthenticatedAccount,
@@ -8,9 +9,11 @@ import type {
   Lookup,
   LookupAnswer,
   Refused,
+  Reply,
   TraceStep,
   Verdict,
 } from '../../policy/types.ts';
+import { checkGrammar, type Malformed } from './grammar.ts';
 
 /** The client of a session, as the MTA would see it. */
 export interface Client {
@@ -41,7 +44,7 @@ export interface SessionMemory {
 
 export const newSession: SessionMemory = { unknownSoFar: 0, closed: false };
 
-export type Decided = Accepted | Refused;
+export type Decided = Accepted | Refused | Malformed;
 
 export interface RecipientVerdict {
   readonly address: string;
@@ -73,7 +76,10 @@ export function explainTransaction(
 ): Explanation {
   const { envelopeFrom, recipients, message, heloName } = transaction;
   const lookups = new Map<string, LookupAnswer>();
-  const decide = (judge: () => Verdict): Decided => decideWithLookups(judge, lookups, answer);
+  const decide = (judge: () => Verdict): Accepted | Refused => decideWithLookups(judge, lookups, answer);
+
+  const malformedSender = checkGrammar('MAIL FROM', envelopeFrom);
+  if (malformedSender !== undefined) return refuseAll(recipients, malformedSender, [], memory);
 
   const before: TraceStep[] = [];
   for (const judge of [
@@ -82,11 +88,7 @@ export function explainTransaction(
   ]) {
     const verdict = decide(judge);
     before.push(...verdict.trace);
-    if (verdict.verdict === 'accept') continue;
-    return {
-      recipients: recipients.map((address) => ({ address, verdict, trace: before })),
-      memory: { ...memory, closed: verdict.disconnect },
-    };
+    if (verdict.verdict !== 'accept') return refuseAll(recipients, verdict, before, memory);
   }
 
   let { unknownSoFar, closed } = memory;
@@ -94,10 +96,20 @@ export function explainTransaction(
   const verdicts: RecipientVerdict[] = [];
   for (const address of recipients) {
     if (closed) break;
-    const facts = { ...client, envelopeFrom, recipient: address, unknownSoFar, lookups };
-    const verdict = decide(() =>
-      judgeRcpt(policy, firstMessageKey === undefined ? facts : { ...facts, firstMessageKey }),
-    );
+    const malformed = checkGrammar('RCPT TO', address);
+    if (malformed !== undefined) {
+      verdicts.push({ address, verdict: malformed, trace: before });
+      continue;
+    }
+    const facts = {
+      ...client,
+      envelopeFrom,
+      recipient: address,
+      unknownSoFar,
+      lookups,
+      ...(firstMessageKey === undefined ? {} : { firstMessageKey }),
+    };
+    const verdict = decide(() => judgeRcpt(policy, facts));
     verdicts.push({ address, verdict, trace: [...before, ...verdict.trace] });
     if (verdict.verdict === 'accept') firstMessageKey ??= verdict.messageKey;
     else {
@@ -120,8 +132,33 @@ export function explainTransaction(
   };
 }
 
+function refuseAll(
+  recipients: readonly string[],
+  verdict: Refused | Malformed,
+  trace: readonly TraceStep[],
+  memory: SessionMemory,
+): Explanation {
+  return {
+    recipients: recipients.map((address) => ({ address, verdict, trace })),
+    memory: { ...memory, closed: verdict.disconnect },
+  };
+}
+
+/** The reply line as it comes over the wire, to RCPT or to the end of DATA. */
+export function lineOf(verdict: Decided): string {
+  if (verdict.verdict === 'accept')
+    return `${acceptedReply.code} ${acceptedReply.enhanced} ${acceptedReply.text}`;
+  return 'malformed' in verdict ? `${verdict.reply.code} ${verdict.reply.text}` : replyLine(verdict);
+}
+
+/** The reply to an accepted RCPT. */
+export const acceptedReply: Reply = { code: 250, enhanced: '2.1.5', text: 'Recipient OK' };
+
 /** The end of DATA has one answer for all that were accepted, and knows best where their mail goes. */
-function judgedAtEnd(verdicts: readonly RecipientVerdict[], end: Decided): readonly RecipientVerdict[] {
+function judgedAtEnd(
+  verdicts: readonly RecipientVerdict[],
+  end: Accepted | Refused,
+): readonly RecipientVerdict[] {
   let position = 0;
   return verdicts.map((each) => {
     if (each.verdict.verdict !== 'accept') return each;
@@ -140,7 +177,7 @@ function decideWithLookups(
   judge: () => Verdict,
   lookups: Map<string, LookupAnswer>,
   answer: Answer,
-): Decided {
+): Accepted | Refused {
   for (let asked = 0; asked <= maxLookups; asked += 1) {
     const verdict = judge();
     if (verdict.verdict !== 'need') return verdict;

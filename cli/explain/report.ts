@@ -1,7 +1,7 @@
 import type { Leg } from '../../bundle/leg.ts';
 import type { RoutePolicy } from '../../bundle/route-policy.ts';
 import type { Because, TraceStep } from '../../policy/types.ts';
-import type { Decided, Explanation } from './explain.ts';
+import { acceptedReply, type Decided, type Explanation, lineOf } from './explain.ts';
 
 /** The answer of `postern explain`: an interface that is kept stable (docs: the command line). */
 export interface ExplainReport {
@@ -34,10 +34,6 @@ interface LegReport {
   readonly ndr: boolean;
 }
 
-/** The reply to an accepted RCPT. */
-const acceptedCode = '250 2.1.5';
-const acceptedReason = 'Recipient OK';
-
 /** @param routes of the MTA, by name. */
 export function reportOf(explanation: Explanation, routes: ReadonlyMap<string, RoutePolicy>): ExplainReport {
   return {
@@ -53,9 +49,9 @@ export function reportOf(explanation: Explanation, routes: ReadonlyMap<string, R
 }
 
 function replyOf(verdict: Decided): { code: string; reason: string } {
-  if (verdict.verdict === 'accept') return { code: acceptedCode, reason: acceptedReason };
-  const { code, enhanced, text } = verdict.reply;
-  return { code: `${code} ${enhanced}`, reason: `${text} (ref ${verdict.ref})` };
+  const { code, enhanced } = verdict.verdict === 'accept' ? acceptedReply : verdict.reply;
+  const status = enhanced === '' ? String(code) : `${code} ${enhanced}`;
+  return { code: status, reason: lineOf(verdict).slice(status.length + 1) };
 }
 
 /** An accepted recipient is owed to the allow entry that covers the client, or else to the object that says where its mail goes. */

@@ -118,7 +118,7 @@ export const sampleMails: readonly SampleMail[] = [
     from: 'news@partner.example',
     to: 'victim@elsewhere.example',
     expected: '550 5.7.1',
-    because: 'Postern/relaying',
+    because: 'Postern/relay',
   },
   {
     story: 'relaying by a trick address',

@@ -47,7 +47,7 @@ export async function getMx(runtime: Runtime, mail: HarakaMail): Promise<Outcome
   if (route.authenticated && auth === undefined)
     return gone(mail, `credentials of Route ${route.name} are gone`);
   shapeDelivery(mail, route, runtime.haraka.outbound);
-  const hops = await resolveRoute(route, auth);
+  const hops = await resolveRoute(route, runtime.settings.heloName, auth);
   return hops.length === 0 ? gone(mail, `${route.host} has no address now`) : { kind: 'ok', value: hops };
 }
 

@@ -1,12 +1,12 @@
 import type { Address } from '@haraka/email-address';
 import { lookupKey } from '../../policy/lookup.ts';
 import { replies } from '../../policy/reply.ts';
-import type { LookupAnswer, RcptFacts, Refused } from '../../policy/types.ts';
+import type { Accepted, Needed, RcptFacts, Refused, Verdict } from '../../policy/types.ts';
 import { connectFacts, hostedDomain, pathOf } from '../facts.ts';
 import type { HarakaConnection } from '../haraka.ts';
 import { type Outcome, proceed, refusal, refuse, shuttingDown, toDsn } from '../outcome.ts';
 import type { Runtime } from '../runtime.ts';
-import { type Envelope, envelopeOf, openEnvelope, sessionOf } from '../session.ts';
+import { type Envelope, envelopeOf, openEnvelope, type Session, sessionOf } from '../session.ts';
 
 type CommandParams = readonly [address: Address, params: Readonly<Record<string, string | null>>];
 
@@ -43,7 +43,7 @@ export function rcpt(
   runtime: Runtime,
   connection: HarakaConnection,
   [address, params]: CommandParams,
-): Outcome {
+): Outcome | Promise<Outcome> {
   if (runtime.drain.draining) return shuttingDown;
   if (Object.keys(params).length > 0) return unsupportedParams();
   const session = sessionOf(connection);
@@ -56,7 +56,37 @@ export function rcpt(
     ...(envelope.messageKey !== undefined && { firstMessageKey: envelope.messageKey }),
     lookups: envelope.lookups,
   };
-  const verdict = judge(runtime, facts, envelope.lookups);
+  const verdict = runtime.judge.rcpt(runtime.bundles.current?.policy, facts);
+  if (verdict.verdict !== 'need') return answer(runtime, session, envelope, facts, verdict);
+  return askAndJudge(runtime, envelope, facts, verdict).then((settled) =>
+    answer(runtime, session, envelope, facts, settled),
+  );
+}
+
+/** Fetches what the policy needs to know, one thing at a time, until it can say. */
+async function askAndJudge(
+  runtime: Runtime,
+  envelope: Envelope,
+  facts: RcptFacts,
+  first: Needed,
+): Promise<Accepted | Refused> {
+  let verdict: Verdict = first;
+  while (verdict.verdict === 'need') {
+    const key = lookupKey(verdict.lookup);
+    if (envelope.lookups.has(key)) throw new Error(`the policy asked twice for ${key}`);
+    envelope.lookups.set(key, await runtime.lookUp(verdict.lookup));
+    verdict = runtime.judge.rcpt(runtime.bundles.current?.policy, facts);
+  }
+  return verdict;
+}
+
+function answer(
+  runtime: Runtime,
+  session: Session,
+  envelope: Envelope,
+  facts: RcptFacts,
+  verdict: Accepted | Refused,
+): Outcome {
   const domain = hostedDomain(runtime.bundles.current, facts.recipient);
   runtime.metrics.verdict(domain, verdict.because, verdict.verdict);
   if (verdict.verdict === 'accept') {
@@ -71,17 +101,6 @@ export function rcpt(
   if (verdict.reply.enhanced === replies.unknownRecipient.enhanced) session.unknownRecipients += 1;
   recordRefusal(runtime, facts, envelope, verdict);
   return refusal(verdict);
-}
-
-/** Look-ups that nobody can make (yet) count as unavailable, so that a recipient is never called unknown by mistake. */
-function judge(runtime: Runtime, facts: RcptFacts, lookups: Map<string, LookupAnswer>) {
-  for (;;) {
-    const verdict = runtime.judge.rcpt(runtime.bundles.current?.policy, facts);
-    if (verdict.verdict !== 'need') return verdict;
-    const key = lookupKey(verdict.lookup);
-    if (lookups.has(key)) throw new Error(`the policy asked twice for ${verdict.lookup.kind}`);
-    lookups.set(key, 'unavailable');
-  }
 }
 
 /** Keeps a refusal for `postern blocks`. */

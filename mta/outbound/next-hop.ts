@@ -10,6 +10,7 @@ import type { HarakaHop } from '../haraka.ts';
  */
 export async function resolveRoute(
   route: RoutePolicy,
+  heloName: string,
   auth: { username: string; password: string } | undefined,
 ): Promise<HarakaHop[]> {
   const hops: HarakaHop[] = [];
@@ -18,6 +19,7 @@ export async function resolveRoute(
       hops.push({
         exchange: address,
         port: route.port,
+        bind_helo: heloName,
         ...(address !== host && { from_dns: host }),
         using_lmtp: route.protocol === 'LMTP',
         ...(auth && { auth_user: auth.username, auth_pass: auth.password }),

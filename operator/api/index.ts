@@ -9,13 +9,13 @@ import { route } from './route.ts';
 import { tlsPolicy } from './tls-policy.ts';
 
 export type { KindName } from '../../bundle/source.ts';
-export { apiVersion, group, type ObjectMeta, version } from './kind.ts';
+export { apiVersion, group } from './kind.ts';
 export { limits } from './limits.ts';
 export { type MtaSettings, mtaConfigMapName, mtaSettingsKey, parseMtaSettings } from './mta-settings.ts';
 export type { ParseResult } from './parse.ts';
 export { type Problem, problemText } from './problem.ts';
-export { type ConditionType, conditionTypes, type Reason, type ReasonOf } from './reasons.ts';
-export type { Condition, ConditionInput } from './status.ts';
+export { type ConditionType, conditionTypes, type ReasonOf } from './reasons.ts';
+export type { Condition } from './status.ts';
 
 /** All kinds, in the order in which a tenant usually writes them. */
 export const kinds = [mailDomain, route, ipAccessList, inboundGateway, tlsPolicy, dkimKey] as const;

@@ -37,7 +37,7 @@ export type KindDefinition<
 };
 
 /** The part of metadata that Postern reads. */
-export type ObjectMeta = {
+type ObjectMeta = {
   name: string;
   namespace: string;
   generation?: number | undefined;

@@ -432,6 +432,3 @@ export type ConditionType = keyof typeof conditionTypes;
 
 /** Reasons that a condition of one type may carry. */
 export type ReasonOf<T extends ConditionType> = keyof (typeof conditionTypes)[T]['reasons'] & string;
-
-/** Any reason of any condition. */
-export type Reason = { [T in ConditionType]: ReasonOf<T> }[ConditionType];

@@ -4,22 +4,18 @@ import { limits } from './limits.ts';
 import { mapOf } from './list.ts';
 import { type ConditionType, conditionTypes, type ReasonOf } from './reasons.ts';
 
-/** What is said about one aspect of an object: the reason belongs to the type. */
-export type ConditionInput = {
+/** A condition as it stands in a status: its reason belongs to its type. */
+export type Condition = {
   [T in ConditionType]: {
     type: T;
     status: 'True' | 'False' | 'Unknown';
     reason: ReasonOf<T>;
     message: string;
+    observedGeneration?: number | undefined;
+    /** RFC 3339, seconds; changes only when `status` changes. */
+    lastTransitionTime: string;
   };
 }[ConditionType];
-
-/** A condition as it stands in a status. */
-export type Condition = ConditionInput & {
-  observedGeneration?: number | undefined;
-  /** RFC 3339, seconds; changes only when `status` changes. */
-  lastTransitionTime: string;
-};
 
 /** metav1.Condition, bound for bound as Kubernetes publishes it. */
 const metav1Condition = z

@@ -1,6 +1,7 @@
 import type { DkimKey, MailDomain } from '../api/index.ts';
 import { dkimHost } from '../render/dns-record.ts';
 import type { ConditionInput } from './conditions.ts';
+import { Places } from './conflicts.ts';
 
 /** Whether a key is accepted, and what it may do if not. */
 export interface Admission {
@@ -24,16 +25,16 @@ export function admitKeys(
   dkimKeys: readonly DkimKey[],
   domainOf: (dkimKey: DkimKey) => MailDomain | undefined,
 ): ReadonlyMap<string, Admission> {
-  const slots = new Map<string, string>();
+  const places = new Places<string>();
   const admissions = new Map<string, Admission>();
   for (const dkimKey of dkimKeys) {
     const domain = domainOf(dkimKey);
-    admissions.set(dkimKey.metadata.name, domain === undefined ? accepted : admit(dkimKey, domain, slots));
+    admissions.set(dkimKey.metadata.name, domain === undefined ? accepted : admit(dkimKey, domain, places));
   }
   return admissions;
 }
 
-function admit(dkimKey: DkimKey, domain: MailDomain, slots: Map<string, string>): Admission {
+function admit(dkimKey: DkimKey, domain: MailDomain, places: Places<string>): Admission {
   const { name } = dkimKey.metadata;
   const { selector, algorithm, fallback, state } = dkimKey.spec;
   const host = dkimHost(domain.spec.domain, selector);
@@ -50,7 +51,7 @@ function admit(dkimKey: DkimKey, domain: MailDomain, slots: Map<string, string>)
     );
   }
   // DNS knows no upper and lower case.
-  const record = claim(slots, `record ${host.toLowerCase()}`, name);
+  const record = places.claim(`record ${host.toLowerCase()}`, name);
   if (record !== undefined) {
     return refused(
       'Conflicted',
@@ -58,24 +59,17 @@ function admit(dkimKey: DkimKey, domain: MailDomain, slots: Map<string, string>)
     );
   }
   if (state !== 'Active') return accepted;
-  const active = claim(slots, `active ${algorithm} ${domain.spec.domain}`, name);
+  const active = places.claim(`active ${algorithm} ${domain.spec.domain}`, name);
   if (active !== undefined) {
     return superseded(
       `DkimKey ${active} is older and the Active ${algorithm} key of ${domain.spec.domain}: set it to Retired, or this one to Standby.`,
     );
   }
-  const rival = fallback ? claim(slots, `fallback ${domain.spec.mta}`, name) : undefined;
+  const rival = fallback ? places.claim(`fallback ${domain.spec.mta}`, name) : undefined;
   if (rival !== undefined) {
     return superseded(`DkimKey ${rival} is older and the fallback of MTA ${domain.spec.mta}.`);
   }
   return accepted;
-}
-
-/** The holder that was there before, if any. */
-function claim(slots: Map<string, string>, slot: string, name: string): string | undefined {
-  const holder = slots.get(slot);
-  if (holder === undefined) slots.set(slot, name);
-  return holder;
 }
 
 const accepted: Admission = {

@@ -198,6 +198,48 @@ describe('the key and its Secret', () => {
     expect(tenant.condition('k', 'Published')).toBe('True/RecordVerified');
   });
 
+  /** A Secret of a user's with a fresh key. */
+  async function broughtSecret() {
+    const { privateKeyPem } = await generateDkimKey({ algorithm: 'RSA', bits: 1024 });
+    return secretOf('mine', { 'tls.key': privateKeyPem }, { 'postern.dev/use': 'dkim-key' });
+  }
+
+  it('K9: a brought key that changes before it was published begins a new authentication', async () => {
+    const tenant = new Tenant([dkimKeyOf('k', { secretName: 'mine' })]);
+    tenant.secrets.set('mine', await broughtSecret());
+    await tenant.reconcile();
+    tenant.answer('k', { result: 'ValueMismatch', detail: 'p= holds another key' });
+    await tenant.reconcile();
+    const before = tenant.status('k').dnsRecord?.value;
+    tenant.secrets.set('mine', await broughtSecret());
+    tenant.now += hour;
+    expect(checksOf(await tenant.reconcile())).toMatchObject([{ due: tenant.now }]);
+    expect(tenant.status('k').dnsRecord?.value).not.toBe(before);
+    expect(tenant.status('k')).toMatchObject({ attempts: 0, deadlineTime: '2026-03-04T01:00:00Z' });
+    expect(tenant.condition('k', 'Published')).toBe('Unknown/Pending');
+  });
+
+  it('X9: a brought key that changes after it was published is InvalidKey', async () => {
+    const tenant = new Tenant([dkimKeyOf('k', { secretName: 'mine' })]);
+    tenant.secrets.set('mine', await broughtSecret());
+    await tenant.reconcile();
+    tenant.answer('k', match);
+    await tenant.reconcile();
+    tenant.secrets.set('mine', await broughtSecret());
+    expect((await tenant.reconcile()).privateKeys).toEqual({});
+    expect(tenant.condition('k', 'KeyGenerated')).toBe('False/InvalidKey');
+  });
+
+  it('X9: a made key that was replaced before it was published is InvalidKey', async () => {
+    const tenant = new Tenant([dkimKeyOf('k')]);
+    await tenant.reconcile();
+    const made = tenant.secrets.get('postern-dkim-k');
+    const data = (await broughtSecret()).data;
+    if (made !== undefined) tenant.secrets.set(made.name, { ...made, data });
+    expect((await tenant.reconcile()).wants).toEqual([]);
+    expect(tenant.condition('k', 'KeyGenerated')).toBe('False/InvalidKey');
+  });
+
   it('a private key shows in no status, want or printed snapshot', async () => {
     const tenant = await verifiedTenant();
     const { results, wants, signers, revisions } = tenant.compile();
@@ -385,6 +427,21 @@ describe('verification', () => {
     expect(tenant.condition('k', 'Published')).toBe('True/RecordVerified');
     expect(tenant.status('k').verifiedTime).toBe('2026-03-01T00:00:00Z');
     expect(checksOf(translation)).toMatchObject([{ due: tenant.now }]);
+  });
+
+  it('K14: the record of a Retired key may go: it is not found, and nothing is lost', async () => {
+    const tenant = await verifiedTenant({ state: 'Retired' });
+    await failNextCheck(tenant);
+    expect(tenant.condition('k', 'Published')).toBe('False/RecordNotFound');
+  });
+
+  it('K7: a request within the second of the last check is looked at in the next, since statuses know whole seconds', async () => {
+    const tenant = new Tenant([dkimKeyOf('k')]);
+    await tenant.reconcile();
+    tenant.answer('k', missing);
+    await tenant.reconcile();
+    tenant.edit('k', { verification: { mode: 'Automatic', requestId: 'again', scope: 'Authoritative' } });
+    expect(checksOf(await tenant.reconcile())).toMatchObject([{ due: tenant.now + second }]);
   });
 
   it('K9: the state outlives the operator: without its observation the status says the same', async () => {

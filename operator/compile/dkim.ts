@@ -2,11 +2,13 @@ import type { DkimSigner } from '../../bundle/domain-policy.ts';
 import type { DkimKey, MailDomain } from '../api/index.ts';
 import { dkimDnsRecord } from '../render/dns-record.ts';
 import type { ConditionInput } from './conditions.ts';
+import { byAge } from './conflicts.ts';
 import { condition, keyGenerated, resolvedRefs, signing, weakKey } from './dkim-conditions.ts';
 import { type KeyState, readKeySecret, secretNameOf, type UsableKey, wantedBits } from './dkim-secret.ts';
 import { type Admission, admitKeys } from './dkim-slots.ts';
 import { verify } from './dkim-verification.ts';
 import type { DkimObservation, SecretRecord, Snapshot, Want } from './model.ts';
+import { sourceOf } from './objects.ts';
 
 type DkimKeyFields = Omit<NonNullable<DkimKey['status']>, 'conditions' | 'observedGeneration'>;
 
@@ -34,7 +36,7 @@ export interface DkimTranslation {
 
 /** Translates the DkimKeys of a namespace (section K). Pure: what it knows of DNS and of earlier times lies in the snapshot. */
 export function compileDkim({ snapshot, domains }: DkimInput): DkimTranslation {
-  const dkimKeys = snapshot.objects.filter(isDkimKey).sort(oldestFirst);
+  const dkimKeys = snapshot.objects.filter(isDkimKey).sort(byAge);
   const domainOf = (dkimKey: DkimKey) => domains.get(dkimKey.spec.domainRef.name);
   const facts = gatherFacts(snapshot);
   const admissions = admitKeys(dkimKeys, domainOf);
@@ -217,10 +219,8 @@ function mayKeepSigning(
 }
 
 function signerOf(dkimKey: DkimKey, domain: string, publicKeySHA256: string): DkimSigner {
-  const { name, generation } = dkimKey.metadata;
   const { selector, algorithm, fallback } = dkimKey.spec;
-  const source = { kind: 'DkimKey', name, generation: generation ?? 0 } as const;
-  return { source, domain, selector, algorithm, publicKeySHA256, fallback };
+  return { source: sourceOf(dkimKey), domain, selector, algorithm, publicKeySHA256, fallback };
 }
 
 function gather(outcomes: readonly Outcome[]): DkimTranslation {
@@ -265,14 +265,6 @@ function gatherFacts({ secrets, objects, observed, now }: Snapshot): Facts {
 
 function isDkimKey(object: Snapshot['objects'][number]): object is DkimKey {
   return object.kind === 'DkimKey';
-}
-
-/** The order in which single places are given away. A folder knows no creation times: there the name alone decides. */
-function oldestFirst(left: DkimKey, right: DkimKey): number {
-  const [a, b] = [left.metadata, right.metadata].map(
-    (meta) => `${meta.creationTimestamp ?? ''}\n${meta.name}`,
-  );
-  return (a ?? '') < (b ?? '') ? -1 : 1;
 }
 
 function bySelector(left: DkimSigner, right: DkimSigner): number {

@@ -1,4 +1,4 @@
-import { domainToASCII } from 'node:url';
+import { domainToASCII, domainToUnicode } from 'node:url';
 import type { MailDomain, MtaSettings, ReasonOf } from '../api/index.ts';
 import { type ConditionInput, condition } from './conditions.ts';
 import { Places } from './conflicts.ts';
@@ -58,7 +58,8 @@ export function findMta(name: string, snapshot: Snapshot): MtaLookup {
     };
   }
   if (!record.settings.ok) {
-    const message = `The settings of MTA ${name} cannot be used: ${record.settings.problem}`;
+    const problem = record.settings.problem.replace(/\s+/g, ' ').trim();
+    const message = `The settings of MTA ${name} cannot be used: ${problem}`;
     return { ok: false, reason: 'MtaNotConfigured', message };
   }
   return { ok: true, record, settings: record.settings.value };
@@ -100,9 +101,16 @@ export function admitDomains(mailDomains: readonly MailDomain[], snapshot: Snaps
   return { hosted, accepted };
 }
 
-/** Whether a name in A-label form is one that IDNA allows: the schema knows the characters, not punycode (RFC 5891). */
+/**
+ * Whether the labels of a name are what they seem (RFC 5891): the schema knows the characters, and this whether each `xn--` label
+ * decodes, and back to itself. A label that no server can have would be waited for in vain.
+ */
 export function isValidName(domain: string): boolean {
-  return domainToASCII(domain.replace(/^\*\./, '')) === domain.replace(/^\*\./, '');
+  return domain.split('.').every((label) => {
+    if (!label.startsWith('xn--')) return true;
+    const decoded = domainToUnicode(label);
+    return decoded !== label && domainToASCII(decoded) === label;
+  });
 }
 
 function refuse(

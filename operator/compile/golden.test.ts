@@ -34,7 +34,9 @@ describe('golden files', () => {
     for (const { kind, name, status } of translation.statuses) {
       const object = snapshot.objects.find((one) => one.kind === kind && one.metadata.name === name);
       const parsed = parseObject(kind, { ...object, status });
-      expect(parsed.ok && parsed.object.status, `${kind}/${name} breaks the schema of its status`).toEqual(status);
+      expect(parsed.ok && parsed.object.status, `${kind}/${name} breaks the schema of its status`).toEqual(
+        status,
+      );
     }
   });
 });
@@ -43,7 +45,9 @@ describe('golden files', () => {
 function shown({ mtas, statuses, wants }: Translation): unknown {
   return JSON.parse(
     JSON.stringify({
-      statuses: Object.fromEntries(statuses.map((record) => [`${record.kind}/${record.name}`, shownStatus(record)])),
+      statuses: Object.fromEntries(
+        statuses.map((record) => [`${record.kind}/${record.name}`, shownStatus(record)]),
+      ),
       mtas: mtas.map(({ mta, bundle, secrets, secretRevisions, hashes }) => ({
         mta,
         bundle,

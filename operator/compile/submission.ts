@@ -80,7 +80,7 @@ function readAccounts(
 ): { accounts: Account[]; faults: string[] } {
   let written: unknown;
   try {
-    written = parse(text.toWellFormed());
+    written = parse(text.toWellFormed(), { logLevel: 'error' });
   } catch {
     // The parser quotes the text, which holds password hashes.
     return { accounts: [], faults: ['is no YAML'] };

@@ -38,7 +38,7 @@ export function parseUnmapped(text: string): Address | undefined {
 }
 
 /** The IPv4 address inside an IPv4-mapped one (RFC 4291 2.5.5.2); any other address unchanged. */
-export function unmap(address: Address): Address {
+function unmap(address: Address): Address {
   return isMapped(address) ? { family: 4, words: [address.words[3] ?? 0] } : address;
 }
 

@@ -4,7 +4,12 @@ import { domainPolicy, gatewayPolicy, list, noon, policyOf, rcpt } from '../fixt
 import { judgeRcpt } from '../judge.ts';
 import type { AuthenticatedAccount, RcptFacts, Verdict } from '../types.ts';
 
-const account: AuthenticatedAccount = { name: 'user@example.com', domain: 'example.com', kind: 'User', sendAs: [] };
+const account: AuthenticatedAccount = {
+  name: 'user@example.com',
+  domain: 'example.com',
+  kind: 'User',
+  sendAs: [],
+};
 
 describe('allow and block lists', () => {
   test.each([
@@ -17,7 +22,8 @@ describe('allow and block lists', () => {
   ])('A10: allow wins over block: %s', async (_what, allow, block, peer, accepted) => {
     const verdict = await judge([list('good', allow), list('bad', block)], { peer });
     expect(verdict.verdict).toBe(accepted ? 'accept' : 'reject');
-    if (accepted) expect(verdict).toMatchObject({ allowed: true, because: { name: 'good', entry: allow[0] } });
+    if (accepted)
+      expect(verdict).toMatchObject({ allowed: true, because: { name: 'good', entry: allow[0] } });
     else expect(verdict).toMatchObject({ because: { name: 'bad', entry: block[0] } });
   });
 
@@ -82,24 +88,39 @@ describe('allow and block lists', () => {
 
   test('A6: being allowed opens neither the relay nor the door for unknown recipients', async () => {
     const lists = [list('good', ['192.0.2.1']), list('bad', [])];
-    expect(await judge(lists, { recipient: 'nobody@example.com' })).toMatchObject({ reply: { enhanced: '5.1.1' } });
-    expect(await judge(lists, { recipient: 'x@elsewhere.example' })).toMatchObject({ reply: { enhanced: '5.7.1' } });
+    expect(await judge(lists, { recipient: 'nobody@example.com' })).toMatchObject({
+      reply: { enhanced: '5.1.1' },
+    });
+    expect(await judge(lists, { recipient: 'x@elsewhere.example' })).toMatchObject({
+      reply: { enhanced: '5.7.1' },
+    });
   });
 
-  test.each(['postmaster', 'abuse', 'Postmaster'])('I11: %s@ can be reached from a blocked peer', async (role) => {
-    const lists = [list('good', []), list('bad', ['192.0.2.1'])];
-    const verdict = await judge(lists, { recipient: `${role}@example.com` }, { postmaster: 'user@example.com' });
-    expect(verdict).toMatchObject({ verdict: 'accept', legs: [{ recipient: 'user@example.com' }] });
-    expect((await judge(lists, { recipient: `${role}@example.com` })).verdict).toBe('reject');
-  });
+  test.each(['postmaster', 'abuse', 'Postmaster'])(
+    'I11: %s@ can be reached from a blocked peer',
+    async (role) => {
+      const lists = [list('good', []), list('bad', ['192.0.2.1'])];
+      const verdict = await judge(
+        lists,
+        { recipient: `${role}@example.com` },
+        { postmaster: 'user@example.com' },
+      );
+      expect(verdict).toMatchObject({ verdict: 'accept', legs: [{ recipient: 'user@example.com' }] });
+      expect((await judge(lists, { recipient: `${role}@example.com` })).verdict).toBe('reject');
+    },
+  );
 
   test('A12: an allow entry over the gateway cancels a block of it and allows nobody', async () => {
     const lists = [list('good', ['198.51.100.0/24']), list('bad', ['198.51.100.7'])];
     const over = { gateway: gatewayPolicy() };
-    expect(await judge(lists, { peer: '198.51.100.7' }, over)).toMatchObject({ verdict: 'accept', allowed: false });
-    expect((await judge([list('good', []), list('bad', ['198.51.100.7'])], { peer: '198.51.100.7' }, over)).verdict).toBe(
-      'reject',
-    );
+    expect(await judge(lists, { peer: '198.51.100.7' }, over)).toMatchObject({
+      verdict: 'accept',
+      allowed: false,
+    });
+    expect(
+      (await judge([list('good', []), list('bad', ['198.51.100.7'])], { peer: '198.51.100.7' }, over))
+        .verdict,
+    ).toBe('reject');
   });
 });
 
@@ -116,13 +137,21 @@ describe('only from the gateway', () => {
     const allowed = await judge([list('good', ['192.0.2.1']), list('bad', [])], {}, over);
     expect(allowed).toMatchObject({ verdict: 'accept', allowed: true });
     expect(allowed.trace).toContainEqual(
-      expect.objectContaining({ stage: 'gateway', outcome: 'note', detail: 'an allow list bypasses the gateway' }),
+      expect.objectContaining({
+        stage: 'gateway',
+        outcome: 'note',
+        detail: 'an allow list bypasses the gateway',
+      }),
     );
   });
 
   test('I11: postmaster@ is not exempt from it', async () => {
     const over = { gateway: gatewayPolicy(), postmaster: 'user@example.com' };
-    const verdict = await judge([list('good', []), list('bad', [])], { recipient: 'postmaster@example.com' }, over);
+    const verdict = await judge(
+      [list('good', []), list('bad', [])],
+      { recipient: 'postmaster@example.com' },
+      over,
+    );
     expect(verdict).toMatchObject({ because: { kind: 'InboundGateway' } });
   });
 });

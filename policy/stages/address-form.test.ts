@@ -3,7 +3,12 @@ import { domainPolicy, policyOf, rcpt } from '../fixture.ts';
 import { judgeMail, judgeRcpt } from '../judge.ts';
 import type { AuthenticatedAccount } from '../types.ts';
 
-const account: AuthenticatedAccount = { name: 'user@example.com', domain: 'example.com', kind: 'User', sendAs: [] };
+const account: AuthenticatedAccount = {
+  name: 'user@example.com',
+  domain: 'example.com',
+  kind: 'User',
+  sendAs: [],
+};
 const policy = await policyOf([domainPolicy('example.com'), domainPolicy('xn--bcher-kva.example')]);
 
 describe('RCPT TO', () => {
@@ -50,12 +55,14 @@ describe('RCPT TO', () => {
     expect(verdict.verdict === 'reject' ? code(verdict.reply) : '250').toBe(answer);
   });
 
-  test.each(['user%x@example.com', '@example.com:x@elsewhere.example', 'user@[127.0.0.1]', 'x!y@elsewhere.example'])(
-    'G13: an account may not use %s either',
-    (recipient) => {
-      expect(judgeRcpt(policy, rcpt({ recipient, account })).verdict).toBe('reject');
-    },
-  );
+  test.each([
+    'user%x@example.com',
+    '@example.com:x@elsewhere.example',
+    'user@[127.0.0.1]',
+    'x!y@elsewhere.example',
+  ])('G13: an account may not use %s either', (recipient) => {
+    expect(judgeRcpt(policy, rcpt({ recipient, account })).verdict).toBe('reject');
+  });
 
   test('P10: an account may send to anybody; the leg goes to the MX on behalf of its domain', () => {
     expect(judgeRcpt(policy, rcpt({ recipient: 'Friend@Elsewhere.example', account }))).toMatchObject({

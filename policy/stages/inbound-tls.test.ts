@@ -3,7 +3,12 @@ import { data, domainPolicy, list, policyOf, rcpt, tlsPeers } from '../fixture.t
 import { judgeData, judgeRcpt } from '../judge.ts';
 import type { AuthenticatedAccount, DataFacts } from '../types.ts';
 
-const account: AuthenticatedAccount = { name: 'user@example.com', domain: 'example.com', kind: 'User', sendAs: ['*@partner.example'] };
+const account: AuthenticatedAccount = {
+  name: 'user@example.com',
+  domain: 'example.com',
+  kind: 'User',
+  sendAs: ['*@partner.example'],
+};
 const policy = await policyOf(
   [
     domainPolicy('example.com', {
@@ -32,7 +37,10 @@ describe('at RCPT', () => {
     const verdict = judgeRcpt(policy, rcpt({ envelopeFrom }));
     expect(verdict.verdict === 'reject' ? verdict.reply.code : 250).toBe(code);
     if (code === 530) {
-      expect(verdict).toMatchObject({ reply: { enhanced: '5.7.0' }, because: { kind: 'TlsPolicy', name: 'partners' } });
+      expect(verdict).toMatchObject({
+        reply: { enhanced: '5.7.0' },
+        because: { kind: 'TlsPolicy', name: 'partners' },
+      });
     }
   });
 
@@ -44,7 +52,9 @@ describe('at RCPT', () => {
   });
 
   test('A6: an allowed peer is not exempt', () => {
-    expect(judgeRcpt(policy, rcpt({ envelopeFrom: 'a@partner.example', peer: '203.0.113.1' })).verdict).toBe('reject');
+    expect(judgeRcpt(policy, rcpt({ envelopeFrom: 'a@partner.example', peer: '203.0.113.1' })).verdict).toBe(
+      'reject',
+    );
   });
 });
 

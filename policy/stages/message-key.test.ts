@@ -5,7 +5,12 @@ import { judgeRcpt } from '../judge.ts';
 import type { AuthenticatedAccount, RcptFacts } from '../types.ts';
 
 const authentication = domainPolicy('x').authentication;
-const filter = { rspamdUrl: 'http://rspamd', onFailure: 'Accept', rejectAction: 'Junk', virusSymbols: [] } as const;
+const filter = {
+  rspamdUrl: 'http://rspamd',
+  onFailure: 'Accept',
+  rejectAction: 'Junk',
+  virusSymbols: [],
+} as const;
 
 describe('G8: recipients of one message', () => {
   const lists = [list('good', ['192.0.2.1'])];
@@ -42,7 +47,12 @@ describe('G8: recipients of one message', () => {
   });
 
   test('P9: an account is never asked to send twice', async () => {
-    const account: AuthenticatedAccount = { name: 'user@one.example', domain: 'one.example', kind: 'User', sendAs: [] };
+    const account: AuthenticatedAccount = {
+      name: 'user@one.example',
+      domain: 'one.example',
+      kind: 'User',
+      sendAs: [],
+    };
     expect(await second({ maxMessageBytes: 1 }, { account })).toBe('accept');
   });
 });
@@ -56,6 +66,9 @@ async function second(
   const first = judgeRcpt(policy, rcpt({ recipient: 'user@one.example', ...facts }));
   if (first.verdict !== 'accept') throw new Error(`first recipient: ${first.verdict}`);
   const { messageKey } = first;
-  const then = judgeRcpt(policy, rcpt({ recipient: 'user@two.example', firstMessageKey: messageKey, ...facts }));
+  const then = judgeRcpt(
+    policy,
+    rcpt({ recipient: 'user@two.example', firstMessageKey: messageKey, ...facts }),
+  );
   return then.verdict === 'defer' ? `${then.reply.code} ${then.reply.enhanced}` : then.verdict;
 }

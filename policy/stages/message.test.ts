@@ -1,9 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { data, domainPolicy, list, policyOf, rule } from '../fixture.ts';
+import { data, domainPolicy, gatewayPolicy, list, policyOf, rule } from '../fixture.ts';
 import { judgeData } from '../judge.ts';
 import type { AuthenticatedAccount, DataFacts, Verdict } from '../types.ts';
 
-const account: AuthenticatedAccount = { name: 'user@example.com', domain: 'example.com', kind: 'User', sendAs: [] };
+const account: AuthenticatedAccount = {
+  name: 'user@example.com',
+  domain: 'example.com',
+  kind: 'User',
+  sendAs: [],
+};
 const policy = await policyOf(
   [
     domainPolicy('example.com', {
@@ -35,7 +40,12 @@ describe('at end of DATA', () => {
     [[['From', '']]],
     [[['From', 'foo']]],
     [[['Subject', 'no From']]],
-    [[['From', 'a@x.example'], ['from', 'b@x.example']]],
+    [
+      [
+        ['From', 'a@x.example'],
+        ['from', 'b@x.example'],
+      ],
+    ],
     [[['__proto__', 'a@x.example']]],
   ] as [DataFacts['headers']][])('D12: the header %j is refused with 550 5.7.1', (headers) => {
     expect(answerTo({ headers })).toBe('550 5.7.1');
@@ -47,8 +57,14 @@ describe('at end of DATA', () => {
     [6, 'MX.Example.com.', '554 5.4.6'],
     [50, 'mx.elsewhere.example', '250'],
   ])('G10: %i Received lines by %s are answered %s', (count, host, answer) => {
-    const line = ['Received', `from a (b [192.0.2.9]) by ${host} (Postern) with ESMTP id 1; Mon, 1 Jan 2026`] as const;
-    const trap = ['Received', 'from by.example (by mx.example.com) by other.example with "by mx.example.com"'] as const;
+    const line = [
+      'Received',
+      `from a (b [192.0.2.9]) by ${host} (Postern) with ESMTP id 1; Mon, 1 Jan 2026`,
+    ] as const;
+    const trap = [
+      'Received',
+      'from by.example (by mx.example.com) by other.example with "by mx.example.com"',
+    ] as const;
     const headers = [...Array.from({ length: count }, () => line), trap, ...from('a@sender.example')];
     expect(answerTo({ headers })).toBe(answer);
   });
@@ -81,11 +97,25 @@ describe('at end of DATA', () => {
   });
 
   test('A6: the verdict says that the peer is allowed', () => {
-    expect(judgeData(policy, data({ peer: '203.0.113.9' }))).toMatchObject({ allowed: true, because: { name: 'good' } });
+    expect(judgeData(policy, data({ peer: '203.0.113.9' }))).toMatchObject({
+      allowed: true,
+      because: { name: 'good' },
+    });
     expect(judgeData(policy, data())).toMatchObject({ allowed: false });
-    expect(judgeData(policy, data({ peer: '203.0.113.9', account, headers: from('user@example.com') }))).toMatchObject({
+    expect(
+      judgeData(policy, data({ peer: '203.0.113.9', account, headers: from('user@example.com') })),
+    ).toMatchObject({
       allowed: false,
     });
+  });
+});
+
+test('A12: an allow entry over the gateway does not allow the message', async () => {
+  const over = { access: { allow: ['front'], block: [] }, gateway: gatewayPolicy() };
+  const behind = await policyOf([domainPolicy('example.com', over)], [list('front', ['198.51.100.0/24'])]);
+  expect(judgeData(behind, data({ peer: '198.51.100.1' }))).toMatchObject({
+    verdict: 'accept',
+    allowed: false,
   });
 });
 

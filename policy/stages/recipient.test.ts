@@ -5,7 +5,12 @@ import { judgeRcpt } from '../judge.ts';
 import { lookupKey } from '../lookup.ts';
 import type { AuthenticatedAccount, LookupAnswer, RcptFacts, Verdict } from '../types.ts';
 
-const account: AuthenticatedAccount = { name: 'user@example.com', domain: 'example.com', kind: 'User', sendAs: [] };
+const account: AuthenticatedAccount = {
+  name: 'user@example.com',
+  domain: 'example.com',
+  kind: 'User',
+  sendAs: [],
+};
 const probe = recipients([], { mode: 'Probe', probeRoute: 'store' });
 
 describe('List mode', () => {
@@ -111,8 +116,17 @@ describe('Probe and Any mode', () => {
     if (enhanced !== undefined) expect(verdict).toMatchObject({ reply: { enhanced } });
   });
 
+  test('I12: a local part that begins with the delimiter has no base to ask for', async () => {
+    const lookups = answers({ '+tag@example.com': 'unknown' });
+    expect((await judge({ recipients: probe }, { recipient: '+tag@example.com', lookups })).verdict).toBe(
+      'reject',
+    );
+  });
+
   test('I9: Probe without a Route to ask defers', async () => {
-    expect(await judge({ recipients: recipients([], { mode: 'Probe' }) }, {})).toMatchObject({ verdict: 'defer' });
+    expect(await judge({ recipients: recipients([], { mode: 'Probe' }) }, {})).toMatchObject({
+      verdict: 'defer',
+    });
   });
 
   test('I9: Any knows everybody', async () => {
@@ -139,10 +153,22 @@ describe('postmaster', () => {
   test('I11: postmaster@ and abuse@ go to the postmaster only when they are no recipients', async () => {
     const postmaster = 'admin@two.example';
     const mine = { postmaster, recipients: recipients(['postmaster', 'user']) };
-    expect(legsOf(await judge({ postmaster }, { recipient: 'postmaster@example.com' }))).toEqual(['admin@two.example MX']);
-    expect(legsOf(await judge(mine, { recipient: 'Postmaster@example.com' }))).toEqual(['Postmaster@example.com Maildir']);
+    expect(legsOf(await judge({ postmaster }, { recipient: 'postmaster@example.com' }))).toEqual([
+      'admin@two.example MX',
+    ]);
+    expect(legsOf(await judge(mine, { recipient: 'Postmaster@example.com' }))).toEqual([
+      'Postmaster@example.com Maildir',
+    ]);
     expect(legsOf(await judge(mine, { recipient: 'abuse@example.com' }))).toEqual(['admin@two.example MX']);
     expect((await judge({}, { recipient: 'abuse@example.com' })).verdict).toBe('reject');
+  });
+
+  test('K12: mail to a postmaster elsewhere is no mail of the domain, to be signed as such', async () => {
+    const verdict = await judge(
+      { postmaster: 'admin@elsewhere.example' },
+      { recipient: 'postmaster@example.com' },
+    );
+    expect(verdict).toMatchObject({ legs: [{ purpose: 'Mailbox', hop: { kind: 'Mx' } }] });
   });
 
   test('I11: a postmaster in another hosted domain is delivered by that domain', async () => {
@@ -155,9 +181,11 @@ describe('postmaster', () => {
   });
 
   test('I11: a bare postmaster is the one of the first domain that names one', async () => {
-    expect(legsOf(await judge({ postmaster: 'user@example.com' }, { recipient: 'Postmaster' }))).toEqual([
-      'user@example.com Maildir',
+    const policy = await policyOf([
+      domainPolicy('a.example'),
+      domainPolicy('b.example', { postmaster: 'user@b.example' }),
     ]);
+    expect(legsOf(judgeRcpt(policy, rcpt({ recipient: 'Postmaster' })))).toEqual(['user@b.example Maildir']);
     expect((await judge({}, { recipient: 'postmaster' })).verdict).toBe('reject');
   });
 });
@@ -180,7 +208,10 @@ describe('inbound routing', () => {
 
   test('I6, I7: alsoDeliverLocally adds a mailbox leg for known recipients and none for unknown ones', async () => {
     const inboundRouting = [known, unknown].map((one) => ({ ...one, alsoDeliverLocally: true }));
-    expect(legsOf(await judge({ inboundRouting }, {}))).toEqual(['user@example.com archive', 'user@example.com Maildir']);
+    expect(legsOf(await judge({ inboundRouting }, {}))).toEqual([
+      'user@example.com archive',
+      'user@example.com Maildir',
+    ]);
     expect(legsOf(await judge({ inboundRouting }, { recipient: 'nobody@example.com' }))).toEqual([
       'nobody@example.com former',
     ]);
@@ -190,10 +221,15 @@ describe('inbound routing', () => {
     ['Never', 'Ledger'],
     ['Auto', 'Dsn'],
     ['Always', 'Dsn'],
-  ] as const)('I8: ndr %s ends a failed leg in: %s; the mailbox leg always in a DSN', async (ndr, onFailure) => {
-    const inboundRouting = [rule({ ndr, alsoDeliverLocally: true })];
-    expect(await judge({ inboundRouting }, {})).toMatchObject({ legs: [{ onFailure }, { onFailure: 'Dsn' }] });
-  });
+  ] as const)(
+    'I8: ndr %s ends a failed leg in: %s; the mailbox leg always in a DSN',
+    async (ndr, onFailure) => {
+      const inboundRouting = [rule({ ndr, alsoDeliverLocally: true })];
+      expect(await judge({ inboundRouting }, {})).toMatchObject({
+        legs: [{ onFailure }, { onFailure: 'Dsn' }],
+      });
+    },
+  );
 
   test.each([
     ['known', 'accept'],
@@ -206,7 +242,10 @@ describe('inbound routing', () => {
       verdict: 'need',
       lookup: { route: 'archive', recipient },
     });
-    const verdict = await judge({ inboundRouting }, { recipient, lookups: answers({ [recipient]: answer }, 'archive') });
+    const verdict = await judge(
+      { inboundRouting },
+      { recipient, lookups: answers({ [recipient]: answer }, 'archive') },
+    );
     expect(verdict.verdict).toBe(outcome);
     if (outcome !== 'accept') {
       expect(verdict).toMatchObject({ because: { entry: 'spec.inboundRouting[External,Unknown]' } });
@@ -221,9 +260,13 @@ describe('inbound routing', () => {
   test('I2, I3: Internal is an account writing from its own address; the same sender without AUTH is External', async () => {
     const inboundRouting = [known, rule({ match: 'Internal', route: 'inside' })];
     const envelopeFrom = 'user@example.com';
-    expect(legsOf(await judge({ inboundRouting }, { envelopeFrom, account }))).toEqual(['user@example.com inside']);
+    expect(legsOf(await judge({ inboundRouting }, { envelopeFrom, account }))).toEqual([
+      'user@example.com inside',
+    ]);
     expect(legsOf(await judge({ inboundRouting }, { envelopeFrom }))).toEqual(['user@example.com archive']);
-    expect(legsOf(await judge({ inboundRouting }, { envelopeFrom: '', account }))).toEqual(['user@example.com archive']);
+    expect(legsOf(await judge({ inboundRouting }, { envelopeFrom: '', account }))).toEqual([
+      'user@example.com archive',
+    ]);
   });
 });
 
@@ -233,14 +276,21 @@ async function judge(over: Partial<DomainPolicy>, facts: Partial<RcptFacts>): Pr
 
 function answers(given: Record<string, LookupAnswer>, route = 'store'): ReadonlyMap<string, LookupAnswer> {
   return new Map(
-    Object.entries(given).map(([recipient, answer]) => [lookupKey({ kind: 'recipient', route, recipient }), answer]),
+    Object.entries(given).map(([recipient, answer]) => [
+      lookupKey({ kind: 'recipient', route, recipient }),
+      answer,
+    ]),
   );
 }
 
 function legsOf(verdict: Verdict): string[] {
   if (verdict.verdict !== 'accept') throw new Error(`verdict is ${verdict.verdict}`);
   return verdict.legs.map(({ recipient, hop }) => {
-    const name = { Route: () => (hop.kind === 'Route' ? hop.route : ''), Maildir: () => 'Maildir', Mx: () => 'MX' };
+    const name = {
+      Route: () => (hop.kind === 'Route' ? hop.route : ''),
+      Maildir: () => 'Maildir',
+      Mx: () => 'MX',
+    };
     return `${recipient} ${name[hop.kind]()}`;
   });
 }

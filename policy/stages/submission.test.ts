@@ -9,7 +9,12 @@ const user: AuthenticatedAccount = {
   kind: 'User',
   sendAs: ['Team@example.com'],
 };
-const relay: AuthenticatedAccount = { name: 'printer@example.com', domain: 'Example.com', kind: 'Relay', sendAs: ['*@example.com'] };
+const relay: AuthenticatedAccount = {
+  name: 'printer@example.com',
+  domain: 'Example.com',
+  kind: 'Relay',
+  sendAs: ['*@example.com'],
+};
 const policy = await policyOf([
   domainPolicy('example.com', { tls: tlsPeers('example.com') }),
   domainPolicy('off.example', { submission: { enabled: false, accounts: true, recipientsPerHour: 1 } }),
@@ -63,7 +68,11 @@ describe('From header of an account', () => {
   });
 
   test('P10: inbound TLS is not asked of an account', () => {
-    const facts = data({ account: user, envelopeFrom: 'user@example.com', headers: [['From', 'user@example.com']] });
+    const facts = data({
+      account: user,
+      envelopeFrom: 'user@example.com',
+      headers: [['From', 'user@example.com']],
+    });
     expect(judgeData(policy, facts).verdict).toBe('accept');
   });
 

@@ -1,12 +1,12 @@
 import {
   explainTransaction,
+  lineOf,
   newSession,
   type RecipientVerdict,
   type SessionMemory,
 } from '../../cli/explain/explain.ts';
 import { readMessage } from '../../cli/explain/message.ts';
 import type { Policy } from '../../policy/load.ts';
-import { replyLine } from '../../policy/reply.ts';
 import { type LiveAnswers, notAsked } from './live.ts';
 import type { CaseSession } from './sessions.ts';
 
@@ -46,13 +46,11 @@ export function explainSession(
     );
     memory = explained.memory;
     verdicts.push(explained.recipients);
-    return recipients.map((_, position) => lineOf(explained.recipients[position]));
+    return recipients.map((_, position) => answerTo(explained.recipients[position]));
   });
   return { answers, verdicts };
 }
 
-function lineOf(recipient: RecipientVerdict | undefined): string {
-  if (recipient === undefined) return notAsked;
-  const { verdict } = recipient;
-  return verdict.verdict === 'accept' ? '250 2.1.5 Recipient OK' : replyLine(verdict);
+function answerTo(recipient: RecipientVerdict | undefined): string {
+  return recipient === undefined ? notAsked : lineOf(recipient.verdict);
 }

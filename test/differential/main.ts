@@ -13,7 +13,7 @@ const result = await runDifferential(seed, cases, (done) => process.stdout.write
 process.stdout.write(
   `${result.transactions} mails, ${result.recipients} recipients, replies ${JSON.stringify(result.codes)}\n`,
 );
-for (const disagreement of result.disagreements) {
+for (const disagreement of result.disagreements.slice(0, 10)) {
   process.stdout.write(`${JSON.stringify(disagreement, undefined, 2)}\n`);
 }
 process.stdout.write(

@@ -42,27 +42,34 @@ function randomClient(random: Random, world: World): Pick<CaseSession, 'peer' | 
 
 function randomTransaction(random: Random, world: World): CaseTransaction {
   const envelopeFrom = randomSender(random, world);
-  const recipients = Array.from({ length: 1 + random.int(4) }, () => randomRecipient(random, world));
+  // Now and then a harvest, to reach the limit of unknown recipients (I15).
+  const recipients = random.chance(0.03)
+    ? Array.from({ length: 12 }, (_, at) => `guess${at}@${random.pick(world.domains)}`)
+    : Array.from({ length: 1 + random.int(4) }, () => randomRecipient(random, world));
   const transaction = { envelopeFrom, recipients };
   return random.chance(0.15) ? { ...transaction, message: randomMessage(random, world) } : transaction;
 }
 
 function randomSender(random: Random, world: World): string {
   const domain = random.pick([...world.tlsPeers, ...world.domains, 'elsewhere.example', 'BANK.example']);
-  return random.pick([
-    '',
-    `someone@${domain}`,
-    `someone@${domain}`,
-    `boss@${domain}`,
-    `"odd one"@${domain}`,
-    'no-domain',
-  ]);
+  if (random.chance(0.02)) return random.pick(['no-domain', `a@${domain}@`, `two words@${domain}`]);
+  return random.pick(['', `someone@${domain}`, `someone@${domain}`, `boss@${domain}`, `"odd one"@${domain}`]);
 }
 
 function randomRecipient(random: Random, world: World): string {
   const domain = random.pick([...world.domains, ...world.domains, 'foreign.example']);
   const local = random.pick([...world.people, ...world.people, 'nobody', 'postmaster', 'abuse']);
-  if (random.chance(0.7)) return `${local}@${domain}`;
+  if (random.chance(0.65)) return `${local}@${domain}`;
+  if (random.chance(0.25)) {
+    return random.pick([
+      local,
+      `${local}@`,
+      `@${domain}`,
+      `${'x'.repeat(65)}@${domain}`,
+      `${local}@${domain}.`,
+      `${local}@${domain}@foreign.example`,
+    ]);
+  }
   return random.pick([
     `${local.toUpperCase()}@${domain.toUpperCase()}`,
     `${local}+tag@${domain}`,
@@ -75,13 +82,10 @@ function randomRecipient(random: Random, world: World): string {
     `@${domain}:${local}@foreign.example`,
     `${local}@foreign.example`,
     `${local}@x.${domain}`,
-    `${local}@${domain}.`,
     `${local}@[127.0.0.1]`,
-    local,
-    `${'x'.repeat(65)}@${domain}`,
-    `${local}@${domain}@foreign.example`,
-    `${local}@`,
-    `@${domain}`,
+    `${local}@[IPv6:::1]`,
+    `${local}/x=y@${domain}`,
+    `jos\u00e9@${domain}`,
   ]);
 }
 

@@ -113,6 +113,7 @@ export class Api {
             const event = watchEvent.safeParse(JSON.parse(line));
             if (event.success) onObject(event.data.object);
           });
+          lines.on('error', () => resolve());
           response.on('error', () => resolve());
           response.on('close', () => resolve());
         });

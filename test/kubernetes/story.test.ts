@@ -65,6 +65,12 @@ function waitForVerdict(pod: string, address: string, recipient: string, expecte
   );
 }
 
+/** Waits until kubelet calls the pod ready. */
+async function waitForPod(pod: string): Promise<void> {
+  const status = async () => JSON.stringify((await space.admin.get(paths.core(space.name, 'pods', pod)))?.status);
+  await waitFor(`pod ${pod} to be ready`, status, (text) => text?.includes('"type":"Ready","status":"True"') === true || /"status":"True","type":"Ready"/.test(text ?? ''));
+}
+
 /** Reconciles so far, as the operator counts them. */
 async function reconciles(): Promise<number> {
   const text = await (await fetch(`http://127.0.0.1:${operator.httpPort}/metrics`)).text();
@@ -112,6 +118,7 @@ test('G7: while one of two pods is held back, Programmed names it; when it is ba
     blockList('shared-block', 'shared', ['192.0.2.1']),
   );
   await space.waitForCondition('ipaccesslists', 'shared-block', 'Ready', /^True/, 30_000);
+  for (const pod of ['pair-0', 'pair-1']) await waitForPod(pod);
   for (const pod of ['pair-0', 'pair-1']) expect(await verdict(pod, '127.0.0.60', 'bob@shared.example')).toMatch(/^250 /);
 
   pair.hold('pair-1');

@@ -88,7 +88,7 @@ export class MtaProcess {
         ...(options.token === undefined ? [] : ['--token-file', path('token')]),
         ...(options.args ?? []),
       ],
-      { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
+      { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: { ...process.env, NODE_ENV: 'production' } },
     );
     this.child = child;
     const ready = Promise.withResolvers<string>();

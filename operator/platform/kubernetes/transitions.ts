@@ -11,19 +11,23 @@ export interface Transition {
 
 /** Conditions whose turning True is news by itself. */
 const goodNews: readonly string[] = ['Ready', 'Published', 'Signing'];
+/** Conditions whose turning False is a fault of the object; of the others it is a state on the way, or advice. */
+const faults: readonly string[] = ['Accepted', 'ResolvedRefs', 'Programmed', 'KeyGenerated', 'Reachable'];
 
 /**
- * The events of one status change: a condition that turns False, a warning that begins, and the few that are worth a word when
- * they turn True. Nothing is said of Pending, nor of Ready turning False: the condition that made it so says more.
+ * The events of one status change: a condition that turns False where it should not be, a warning that begins, what was verified
+ * and is lost, and the few that are worth a word when they turn True. Nothing is said of Pending, nor of Ready turning False: the
+ * condition that made it so says more.
  */
 export function transitionsOf(before: readonly Condition[], after: readonly Condition[]): Transition[] {
   return after.flatMap((condition) => {
     const { type, status, reason, message } = condition;
     const previous = before.find((other) => other.type === type);
-    if (previous?.status === status && previous.reason === reason) return [];
+    if ((previous?.status === status && previous.reason === reason) || reason === 'Pending') return [];
     const { warning } = conditionTypes[type];
-    const isGood = !warning && status === 'True' && goodNews.includes(type) && previous?.status !== 'True';
-    const isBad = warning ? status === 'True' : status === 'False' && type !== 'Ready' && reason !== 'Pending';
+    const isGood = !warning && status === 'True' && previous?.status !== 'True' && goodNews.includes(type);
+    const isLost = previous?.status === 'True' && status === 'False' && type === 'Published';
+    const isBad = warning ? status === 'True' : isLost || (status === 'False' && faults.includes(type));
     if (!isGood && !isBad) return [];
     return [{ type: isBad ? 'Warning' : 'Normal', reason, action: type, note: message === '' ? `${type} is ${status}` : message }];
   });

@@ -14,17 +14,17 @@ export interface FolderWatchOptions {
 export class FolderWatch {
   private readonly options: FolderWatchOptions;
   private readonly watchers = new Map<string, FSWatcher>();
-  private readonly poll: NodeJS.Timeout;
+  private poll: NodeJS.Timeout | undefined;
   private quiet: NodeJS.Timeout | undefined;
   private burstBegan = 0;
 
   constructor(options: FolderWatchOptions) {
     this.options = options;
-    this.poll = setInterval(options.changed, options.pollMs ?? 3_000);
   }
 
-  /** Watches exactly these folders. One that cannot be watched is left to the poll. */
+  /** Watches exactly these folders, until `close`. One that cannot be watched is left to the poll. */
   watch(folders: readonly string[]): void {
+    this.poll ??= setInterval(this.options.changed, this.options.pollMs ?? 3_000);
     const wanted = new Set(folders);
     for (const [folder, watcher] of this.watchers) {
       if (wanted.has(folder)) continue;

@@ -207,7 +207,9 @@ interface Page {
 }
 
 function readPage(list: unknown, path: string): Page {
-  if (!isRecord(list) || !Array.isArray(list['items']) || !isRecord(list['metadata'])) {
+  // An empty list of metadata comes with `items: null`.
+  const items = isRecord(list) ? (list['items'] ?? []) : undefined;
+  if (!isRecord(list) || !Array.isArray(items) || !isRecord(list['metadata'])) {
     throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is not a list`);
   }
   const { apiVersion, kind, metadata } = list;
@@ -217,7 +219,7 @@ function readPage(list: unknown, path: string): Page {
   }
   // Items of built-in kinds leave out what the list's own type says.
   const itemType = { apiVersion, kind: String(kind).replace(/List$/, '') };
-  const objects = list['items'].map((item: unknown) => {
+  const objects = items.map((item: unknown) => {
     const object = isRecord(item) ? { ...itemType, ...item } : item;
     if (!isResource(object)) throw new ApiError(0, 'Unreadable', `GET ${path}: an item is not an object`);
     return object;

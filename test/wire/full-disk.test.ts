@@ -1,0 +1,109 @@
+import { execFile } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { bundleOf, domainPolicy } from '../../policy/fixture.ts';
+import { eventually } from './eventually.ts';
+import { type MtaProcess, startMta } from './mta-process.ts';
+import { type Sink, startSink } from './sink.ts';
+import { message } from './smtp-client.ts';
+
+const run = promisify(execFile);
+const root = process.getuid?.() === 0;
+
+let directory: string;
+let queue: string;
+let mta: MtaProcess;
+let sink: Sink;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'postern-disk-'));
+  queue = join(directory, 'queue');
+  await mkdir(queue);
+  sink = await startSink();
+});
+afterEach(async () => {
+  await mta[Symbol.asyncDispose]();
+  await sink[Symbol.asyncDispose]();
+  if (root) await run('umount', [queue]).catch(() => undefined);
+  await rm(directory, { recursive: true, force: true });
+});
+
+const start = async () => {
+  const route = {
+    name: 'store',
+    source: { kind: 'Route' as const, name: 'store', generation: 1 },
+    host: '127.0.0.1',
+    port: sink.port,
+    protocol: 'SMTP' as const,
+    lookupMx: false,
+    tls: { mode: 'Disabled' as const, verify: 'None' as const },
+    authenticated: false,
+    connection: { maxConcurrent: 5, timeoutSeconds: 20 },
+  };
+  const domain = domainPolicy('example.com', {
+    maxMessageBytes: 10_000_000,
+    mailbox: { kind: 'Route', route: 'store' },
+  });
+  mta = await startMta({ bundle: { ...bundleOf([domain]), routes: [route] }, queue });
+};
+
+/** Sends one mail; the reply at the end of its data. */
+async function sendOne(bytes = 0): Promise<string | undefined> {
+  const session = await mta.session();
+  const body = 'x'
+    .repeat(70)
+    .concat('\r\n')
+    .repeat(Math.ceil(bytes / 72) + 1);
+  return (await session.mail({ to: ['user@example.com', 'info@example.com'], data: message({ body }) })).at(
+    -1,
+  );
+}
+
+const readyReason = async () => (await mta.state()).readyReason;
+
+/** Makes the queue refuse more mail; returns how to mend it. Root is not stopped by permissions, but may mount a small disk. */
+async function fill(): Promise<() => Promise<unknown>> {
+  if (!root) {
+    await chmod(queue, 0o500);
+    return () => chmod(queue, 0o700);
+  }
+  const filler = join(queue, 'error.filler');
+  await writeFile(filler, Buffer.alloc(2_097_152)).catch(() => undefined);
+  return () => rm(filler);
+}
+
+test('X14: a full or read-only queue gives 451, never 550 or 250; readiness falls, and all is well again without a restart', async () => {
+  if (root) await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', queue]);
+  await start();
+  expect(await sendOne()).toMatch(/^250 /);
+  await eventually(() => sink.mails.length === 2, 'delivered while there is room');
+  const mend = await fill();
+  for (let i = 0; i < 3; i += 1) expect(await sendOne(100_000)).toMatch(/^45[12] 4\.3\.0 .*\(ref /);
+  await eventually(async () => (await readyReason()) === 'QueueNotWritable', 'readiness falls');
+  await mend();
+  await eventually(async () => (await readyReason()) === 'Ready', 'readiness returns');
+  expect(await sendOne(100_000)).toMatch(/^250 /);
+  await eventually(() => sink.mails.length === 4, 'exactly the accepted mail was delivered');
+});
+
+test('X14: a message that is too large for what is left leaves nothing behind', async () => {
+  if (root) await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', queue]);
+  await start();
+  const mend = root ? async () => undefined : await fill();
+  // Two legs of 600 kB: one would fit.
+  expect(await sendOne(600_000)).toMatch(/^45[12] 4\.3\.0 /);
+  await mend();
+  expect((await mta.queued()).filter((name) => !name.includes('writable'))).toEqual([]);
+  expect(await sendOne()).toMatch(/^250 /);
+  await eventually(() => sink.mails.length === 2, 'delivered');
+});
+
+test('X14: a queue that is gone gives 451', async () => {
+  await start();
+  await rm(queue, { recursive: true });
+  expect(await sendOne()).toMatch(/^45[12] 4\.3\.0 /);
+  await mkdir(queue);
+  expect(await sendOne()).toMatch(/^250 /);
+});
