@@ -1,8 +1,9 @@
 import { canonicalJson } from './canonical.ts';
 import { stableHash } from './pieces.ts';
+import type { Sha256 } from './shard-content.ts';
 import { type SecretIndex, type ShardIndex, secretShardPrefix } from './shard-index.ts';
-import { compareText, type Sha256 } from './shards.ts';
-import type { Unit } from './units.ts';
+import { compareText } from './shards.ts';
+import { listPart, type Unit } from './units.ts';
 
 /** ConfigMaps and Secrets per MTA: fixed, so that a unit never moves because another one was added. */
 export const publicShardCount = 48;
@@ -65,14 +66,15 @@ export function packedSize(unit: Unit, gzip: Gzip): number {
 
 /** The public index over packed shards; parameters as in `ShardIndex`. */
 export function indexOf(
-  content: Omit<ShardIndex, 'bundleHash' | 'shards'>,
+  content: Omit<ShardIndex, 'bundleHash' | 'shards' | 'lists'>,
   shards: readonly PackedShard[],
   sha256: Sha256,
 ): ShardIndex {
   const entries = shards.map(({ file, sha256: hash }) => ({ file, sha256: hash }));
+  const lists = listsIn(shards, sha256);
   const { secretsRevision, domains, routes } = content;
-  const bundleHash = sha256(canonicalJson({ secretsRevision, shards: entries, domains, routes }));
-  return { ...content, bundleHash, shards: entries };
+  const bundleHash = sha256(canonicalJson({ secretsRevision, shards: entries, domains, routes, lists }));
+  return { ...content, bundleHash, shards: entries, lists };
 }
 
 /** The secret index over packed shards. @param revision from names and versions of Secrets, never from their bytes */
@@ -81,6 +83,34 @@ export function secretIndexOf(
   shards: readonly PackedShard[],
 ): SecretIndex {
   return { ...content, shards: shards.map(({ file, sha256 }) => ({ file, sha256 })) };
+}
+
+/** The hash over a list is one over those of its pieces: after an edit of one entry few of them are made anew. */
+function listsIn(shards: readonly PackedShard[], sha256: Sha256): ShardIndex['lists'] {
+  const pieces = new Map<string, Unit[]>();
+  for (const unit of shards.flatMap(({ units }) => units)) {
+    const part = listPart(unit.key);
+    if (part === undefined) continue;
+    const known = pieces.get(part.list) ?? [];
+    pieces.set(part.list, known);
+    if (part.isPiece) known.push(unit);
+  }
+  return Object.fromEntries(
+    [...pieces].map(([list, units]) => {
+      const lines = units.map((unit) => `${unit.key} ${hashOf(unit, sha256)}`).sort(compareText);
+      return [list, { sha256: sha256(lines.join('\n')), pieces: units.length }];
+    }),
+  );
+}
+
+const hashes = new WeakMap<Unit, string>();
+
+function hashOf(unit: Unit, sha256: Sha256): string {
+  const known = hashes.get(unit);
+  if (known !== undefined) return known;
+  const hash = sha256(unit.text);
+  hashes.set(unit, hash);
+  return hash;
 }
 
 const members = new WeakMap<Unit, Uint8Array>();

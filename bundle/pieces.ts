@@ -5,7 +5,7 @@
  */
 
 /** Entries that a piece may hold before it is split. */
-export const maxPieceEntries = 2_048;
+const maxPieceEntries = 2_048;
 
 /** Deepest split: 32 bits of hash are all there is. Equal hashes then share a piece, however big. */
 const maxDepth = 32;

@@ -22,6 +22,9 @@ export const policyBundle = z.strictObject({
 });
 export type PolicyBundle = z.infer<typeof policyBundle>;
 
+/** A bundle without its lists, which are nearly all of its bytes: an MTA never holds those as text. */
+export type PolicyRules = Omit<PolicyBundle, 'lists'>;
+
 /** One submission account (P3). Hashes are `scrypt$N$r$p$salt$key`, base64url. */
 export const account = z.strictObject({
   name: z.string().min(3).max(320),

@@ -29,6 +29,11 @@ export const shardIndex = z.strictObject({
   /** Domain -> policyHash, Route name -> hash of its slice: what the operator compares with a pod's /state. */
   domains: z.record(z.string(), sha256),
   routes: z.record(z.string(), sha256),
+  /**
+   * List key -> hash of its entries (not of its source, which stands in its head) and the number of pieces they lie in: a
+   * reader knows without parsing a piece which lists it has already.
+   */
+  lists: z.record(z.string(), z.strictObject({ sha256, pieces: z.int().min(0) })),
 });
 export type ShardIndex = z.infer<typeof shardIndex>;
 

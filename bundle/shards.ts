@@ -1,90 +1,181 @@
-import * as z from 'zod';
 import { canonicalJson } from './canonical.ts';
 import type { DomainPolicy } from './domain-policy.ts';
-import { bundleVersion, type PolicyBundle, type SecretBundle } from './policy-bundle.ts';
-import type { RangeList } from './range-list.ts';
+import { bundleVersion, type PolicyBundle, type PolicyRules, type SecretBundle } from './policy-bundle.ts';
+import { rawUnits, readUnit, type Sha256 } from './shard-content.ts';
 import type { SecretIndex, ShardIndex } from './shard-index.ts';
-import { type PublicUnit, readPublicUnit, readSecretUnit, type SecretUnit } from './units.ts';
+import type { SourceRef } from './source.ts';
+import {
+  type ListPiece,
+  listPart,
+  type PublicUnit,
+  readPublicUnit,
+  readSecretUnit,
+  type SecretUnit,
+} from './units.ts';
 
-/** SHA-256 as 64 lower-case hex digits. Passed in: this folder runs anywhere. */
-export type Sha256 = (bytes: Uint8Array | string) => string;
-
-/** What has been read already, so that only what changed is read again. Holds what the last bundle used. */
+/**
+ * What has been read already, so that only what changed is read again. Holds what the last bundle used, and of its lists
+ * (nearly all of the bytes) no more than where they lie.
+ */
 export interface ShardCache {
   /** By hash of the shard. */
-  shards: ReadonlyMap<string, readonly PublicUnit[]>;
+  shards: ReadonlyMap<string, ReadShard>;
   /** By unit key. */
-  units: ReadonlyMap<string, PublicUnit>;
-  /** Lists and domains put together, by the unit key of their head. */
-  values: ReadonlyMap<string, Assembled>;
+  units: ReadonlyMap<string, RuleUnit>;
+  /** Domains put together, by the unit key of their head. */
+  domains: ReadonlyMap<string, Assembled>;
+}
+
+type RuleUnit = Exclude<PublicUnit, { kind: 'listPiece' }>;
+
+interface ReadShard {
+  readonly units: readonly RuleUnit[];
+  /** Lists of which pieces lie in it. */
+  readonly lists: ReadonlySet<string>;
 }
 
 interface Assembled {
-  readonly parts: readonly PublicUnit[];
-  readonly value: RangeList | DomainPolicy;
+  readonly parts: readonly RuleUnit[];
+  readonly value: DomainPolicy;
 }
 
-/** An empty cache for `readShards`. One per MTA: what is unchanged comes back as the same objects. */
+/** An empty cache for `readRules`. One per MTA: what is unchanged comes back as the same objects. */
 export function createShardCache(): ShardCache {
-  return { shards: new Map(), units: new Map(), values: new Map() };
+  return { shards: new Map(), units: new Map(), domains: new Map() };
 }
 
-export interface ReadOptions {
-  readonly sha256: Sha256;
-  readonly cache?: ShardCache;
-  /** Awaited after each shard and each list that had to be read, so that a server goes on serving meanwhile. */
-  readonly pause?: () => Promise<void>;
+/** Where shards are read from, by file name as in the index. Both functions throw an Error that names the file. */
+export interface ShardSource {
+  /** The bytes after gunzip. */
+  readonly read: (file: string) => Promise<Uint8Array>;
+  /** Makes sure that a file of which the content is known is there and still has the hash. */
+  readonly verify: (file: string, sha256: string) => Promise<void>;
 }
 
-/** The files that must be read for this index: all, but those whose content the cache holds. */
-export function shardsToRead(index: ShardIndex, cache?: ShardCache): string[] {
-  return index.shards.filter(({ sha256 }) => !cache?.shards.has(sha256)).map(({ file }) => file);
+/** Takes the entries of lists as they are read, piece by piece. */
+export interface ListSink {
+  /** Whether the entries of this list are needed; nobody looks at those of the others. */
+  readonly wants: (list: string) => boolean;
+  readonly add: (list: string, piece: ListPiece) => Promise<void>;
+}
+
+/** A public bundle, of which the sink has the lists. */
+export interface RulesRead {
+  readonly rules: PolicyRules;
+  /** Key of every list -> the object that it comes from. */
+  readonly sources: ReadonlyMap<string, SourceRef>;
 }
 
 /**
- * Reads a public bundle. The cache changes only when all is well.
+ * Reads a public bundle: shards that changed, and those with pieces of lists that the sink wants, one after the other. The
+ * others are verified and not read. The cache changes only when all is well.
  *
  * @param index parsed by `shardIndex`
- * @param files shard file -> its bytes after gunzip; those that `shardsToRead` does not name may be missing
+ * @param options.pause awaited after each shard, so that a server goes on serving meanwhile
  * @throws Error naming the file (and the path in it) if anything is missing, does not match its hash or its schema
  */
-export async function readShards(
+export async function readRules(
   index: ShardIndex,
-  files: ReadonlyMap<string, Uint8Array>,
-  options: ReadOptions,
-): Promise<PolicyBundle> {
-  const { cache, pause, sha256: hash } = options;
+  source: ShardSource,
+  options: {
+    readonly sha256: Sha256;
+    readonly cache: ShardCache;
+    readonly lists: ListSink;
+    readonly pause?: () => Promise<void>;
+  },
+): Promise<RulesRead> {
+  const { cache, lists, pause, sha256: hash } = options;
   const { secretsRevision, shards: entries, domains, routes } = index;
-  if (hash(canonicalJson({ secretsRevision, shards: entries, domains, routes })) !== index.bundleHash) {
+  const content = { secretsRevision, shards: entries, domains, routes, lists: index.lists };
+  if (hash(canonicalJson(content)) !== index.bundleHash) {
     throw new Error(
       'index.json: bundleHash does not match its content: the file is incomplete or was edited',
     );
   }
   const read = (key: string, value: unknown): PublicUnit => {
-    const known = cache?.units.get(key);
+    const known = cache.units.get(key);
     return known !== undefined && sameJson(known.value, value) ? known : readPublicUnit(key, value);
   };
-  const shards = new Map<string, readonly PublicUnit[]>();
+  const shards = new Map<string, ReadShard>();
+  const pieces = new Map<string, number>();
   for (const { file, sha256 } of entries) {
-    const known = cache?.shards.get(sha256);
-    shards.set(sha256, known ?? readShard(file, sha256, files, hash, read));
-    if (known === undefined) await pause?.();
+    const known = cache.shards.get(sha256);
+    if (known !== undefined && ![...known.lists].some(lists.wants)) {
+      await source.verify(file, sha256);
+      shards.set(sha256, known);
+      continue;
+    }
+    const units: RuleUnit[] = [];
+    const listsHere = new Set<string>();
+    for (const raw of rawUnits(file, await source.read(file), sha256, hash)) {
+      const part = listPart(raw.key);
+      if (part?.isPiece) {
+        listsHere.add(part.list);
+        pieces.set(part.list, (pieces.get(part.list) ?? 0) + 1);
+        if (!lists.wants(part.list)) continue;
+      } else if (known !== undefined) continue;
+      const unit = readUnit(file, raw, read);
+      if (unit.kind === 'listPiece') await lists.add(unit.name, unit.value);
+      else units.push(unit);
+    }
+    shards.set(sha256, known ?? { units, lists: listsHere });
+    await pause?.();
   }
-  const all = [...shards.values()].flat();
-  const { bundle, values } = await assemble(index, all, options);
-  if (cache !== undefined)
-    Object.assign(cache, { shards, units: new Map(all.map((unit) => [unit.key, unit])), values });
-  return bundle;
+  const units = [...shards.values()].flatMap((shard) => shard.units);
+  const assembled = new Map<string, Assembled>();
+  const rules = assemble(index, units, cache, assembled);
+  const sources = new Map(unitsOf(units, 'list').map(({ name, value }) => [name, value.source]));
+  checkLists(index, rules, sources, (list) => (lists.wants(list) ? (pieces.get(list) ?? 0) : undefined));
+  Object.assign(cache, { shards, units: new Map(units.map((unit) => [unit.key, unit])), domains: assembled });
+  return { rules, sources };
+}
+
+/**
+ * Reads a whole public bundle, lists and all.
+ *
+ * @param index parsed by `shardIndex`
+ * @param files shard file -> its bytes after gunzip
+ * @throws as `readRules`
+ */
+export async function readShards(
+  index: ShardIndex,
+  files: ReadonlyMap<string, Uint8Array>,
+  { sha256 }: { readonly sha256: Sha256 },
+): Promise<PolicyBundle> {
+  const pieces = new Map<string, ListPiece[]>();
+  const lists: ListSink = {
+    wants: () => true,
+    add: async (list, piece) => {
+      const known = pieces.get(list);
+      if (known === undefined) pieces.set(list, [piece]);
+      else known.push(piece);
+    },
+  };
+  const read = async (file: string) => bytesOf(file, files);
+  const source: ShardSource = { read, verify: async () => {} };
+  const { rules, sources } = await readRules(index, source, { sha256, cache: createShardCache(), lists });
+  const whole = [...sources].map(([key, from]) => {
+    const parts = pieces.get(key) ?? [];
+    return {
+      key,
+      source: from,
+      ranges: parts.flatMap(({ ranges }) => ranges).sort(compareText),
+      expires: Object.fromEntries(parts.flatMap(({ expires }) => Object.entries(expires))),
+    };
+  });
+  return { ...rules, lists: sortBy(whole, 'key') };
 }
 
 /** Reads a secret bundle; parameters and errors as `readShards`. Messages hold no values. */
 export function readSecretShards(
   index: SecretIndex,
   files: ReadonlyMap<string, Uint8Array>,
-  options: Pick<ReadOptions, 'sha256'>,
+  options: { readonly sha256: Sha256 },
 ): SecretBundle {
   const units = index.shards.flatMap(({ file, sha256 }) =>
-    readShard(file, sha256, files, options.sha256, readSecretUnit),
+    [...rawUnits(file, bytesOf(file, files), sha256, options.sha256)].map((raw) =>
+      readUnit(file, raw, readSecretUnit),
+    ),
   );
   const of = <K extends SecretUnit['kind']>(kind: K) =>
     units.filter((unit): unit is Extract<SecretUnit, { kind: K }> => unit.kind === kind);
@@ -110,100 +201,43 @@ export function compareText(left: string, right: string): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
-function readShard<U>(
-  file: string,
-  sha256: string,
-  files: ReadonlyMap<string, Uint8Array>,
-  hash: Sha256,
-  read: (key: string, value: unknown) => U,
-): U[] {
+function bytesOf(file: string, files: ReadonlyMap<string, Uint8Array>): Uint8Array {
   const bytes = files.get(file);
   if (bytes === undefined) throw new Error(`${file}: the index names it, but it is not there`);
-  if (hash(bytes) !== sha256) throw new Error(`${file}: its content does not match the hash in the index`);
-  return Object.entries(parseObject(file, bytes)).map(([key, value]) => {
-    try {
-      return read(key, value);
-    } catch (error) {
-      throw new Error(`${file}: ${key}: ${describe(error)}`);
-    }
-  });
+  return bytes;
 }
 
-function parseObject(file: string, bytes: Uint8Array): object {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-    if (typeof value === 'object' && value !== null) return value;
-  } catch {
-    // The parser's own message would quote the text, which may be a key.
-  }
-  throw new Error(`${file}: is not a JSON object`);
+function unitsOf<K extends RuleUnit['kind']>(units: readonly RuleUnit[], kind: K) {
+  return units.filter((unit): unit is Extract<RuleUnit, { kind: K }> => unit.kind === kind);
 }
 
-/** What is wrong and where, without the values (a secret shard comes through here too). */
-function describe(error: unknown): string {
-  if (!(error instanceof z.ZodError)) return error instanceof Error ? error.message : String(error);
-  return error.issues
-    .map(({ path, message }) => `${path.map(String).join('.') || '(root)'}: ${message}`)
-    .join('; ');
-}
-
-async function assemble(index: ShardIndex, units: readonly PublicUnit[], options: ReadOptions) {
-  const of = <K extends PublicUnit['kind']>(kind: K) =>
-    units.filter((unit): unit is Extract<PublicUnit, { kind: K }> => unit.kind === kind);
-  const piecesOfList = Map.groupBy(of('listPiece'), ({ name }) => name);
-  const piecesOfRecipients = Map.groupBy(of('recipients'), ({ name }) => name);
-  const values = new Map<string, Assembled>();
-
-  /** The value as it was put together last time if its parts are the same objects, else made anew. */
-  const reuse = <V extends Assembled['value']>(
-    parts: readonly PublicUnit[],
-    isValue: (value: Assembled['value']) => value is V,
-    make: () => V,
-  ): V => {
-    const key = parts[0]?.key ?? '';
-    const known = options.cache?.values.get(key);
-    const same = known !== undefined && sameParts(known.parts, parts) && isValue(known.value);
-    const value = same && isValue(known.value) ? known.value : make();
-    values.set(key, { parts, value });
-    return value;
-  };
-
-  const lists: RangeList[] = [];
-  for (const head of of('list')) {
-    const pieces = piecesOfList.get(head.name) ?? [];
-    lists.push(reuse([head, ...pieces], isList, () => listFrom(head, pieces)));
-    if (options.cache?.values.get(`list/${head.name}`)?.value !== lists.at(-1)) await options.pause?.();
-  }
+function assemble(
+  index: ShardIndex,
+  units: readonly RuleUnit[],
+  cache: ShardCache,
+  assembled: Map<string, Assembled>,
+): PolicyRules {
+  const piecesOfRecipients = Map.groupBy(unitsOf(units, 'recipients'), ({ name }) => name);
   const domainsOf = (kind: 'domain' | 'audited'): DomainPolicy[] =>
-    of(kind).map((head) => {
+    unitsOf(units, kind).map((head) => {
       const pieces = head.value.recipientsInPieces ? (piecesOfRecipients.get(head.name) ?? []) : [];
-      return reuse([head, ...pieces], isDomain, () => domainFrom(head, pieces));
+      const parts = [head, ...pieces];
+      const known = cache.domains.get(head.key);
+      const value =
+        known !== undefined && sameParts(known.parts, parts) ? known.value : domainFrom(head, pieces);
+      assembled.set(head.key, { parts, value });
+      return value;
     });
-  const bundle: PolicyBundle = {
+  return {
     version: bundleVersion,
     namespace: index.namespace,
     mta: index.mta,
     domains: sortBy(domainsOf('domain'), 'domain'),
     audited: sortBy(domainsOf('audited'), 'domain'),
-    lists: sortBy(lists, 'key'),
     routes: sortBy(
-      of('route').map(({ value }) => value),
+      unitsOf(units, 'route').map(({ value }) => value),
       'name',
     ),
-  };
-  checkListNames(bundle);
-  return { bundle, values };
-}
-
-function listFrom(
-  head: Extract<PublicUnit, { kind: 'list' }>,
-  pieces: readonly Extract<PublicUnit, { kind: 'listPiece' }>[],
-): RangeList {
-  return {
-    key: head.name,
-    source: head.value.source,
-    ranges: pieces.flatMap(({ value }) => value.ranges).sort(compareText),
-    expires: Object.fromEntries(pieces.flatMap(({ value }) => Object.entries(value.expires))),
   };
 }
 
@@ -217,25 +251,30 @@ function domainFrom(
   return { ...policy, recipients: { ...policy.recipients, localParts } };
 }
 
-/** A block list that is not there would let everybody in: better no new bundle. */
-function checkListNames(bundle: PolicyBundle): void {
-  const keys = new Set(bundle.lists.map(({ key }) => key));
-  for (const { domain, access } of [...bundle.domains, ...bundle.audited]) {
-    const missing = [...access.allow, ...access.block].find((key) => !keys.has(key));
+/** A block list that is not there or lacks a piece would let somebody in: better no new bundle. */
+function checkLists(
+  index: ShardIndex,
+  { domains, audited }: PolicyRules,
+  sources: ReadonlyMap<string, SourceRef>,
+  piecesRead: (list: string) => number | undefined,
+): void {
+  for (const { domain, access } of [...domains, ...audited]) {
+    const missing = [...access.allow, ...access.block].find((key) => !sources.has(key));
     if (missing !== undefined)
       throw new Error(`domain ${domain} names the list ${missing}, which is in no shard`);
   }
+  const indexed = new Map(Object.entries(index.lists));
+  for (const key of sources.keys()) {
+    if (!indexed.has(key)) throw new Error(`list ${key} is in a shard, but not in the index`);
+  }
+  for (const [key, { pieces }] of indexed) {
+    const read = piecesRead(key) ?? pieces;
+    if (!sources.has(key) || read !== pieces)
+      throw new Error(`list ${key}: the index names a head and ${pieces} pieces; the shards hold ${read}`);
+  }
 }
 
-function isList(value: Assembled['value']): value is RangeList {
-  return 'ranges' in value;
-}
-
-function isDomain(value: Assembled['value']): value is DomainPolicy {
-  return 'domain' in value;
-}
-
-function sameParts(left: readonly PublicUnit[], right: readonly PublicUnit[]): boolean {
+function sameParts(left: readonly RuleUnit[], right: readonly RuleUnit[]): boolean {
   return left.length === right.length && left.every((part, position) => part === right[position]);
 }
 

@@ -42,6 +42,8 @@ export type PublicUnit =
   | UnitOf<'recipients', z.infer<typeof recipientsPiece>>
   | UnitOf<'route', RoutePolicy>;
 
+export type ListPiece = z.infer<typeof listPiece>;
+
 /** A unit of the secret bundle, read back. */
 export type SecretUnit =
   | UnitOf<'auth', z.infer<typeof routeAuth>>
@@ -125,6 +127,12 @@ export function listUnits(list: RangeList): readonly Unit[] {
   return units;
 }
 
+/** The list that a unit belongs to, and whether it is a piece of it or its head; undefined for units of other things. */
+export function listPart(key: string): { readonly list: string; readonly isPiece: boolean } | undefined {
+  const [kind, list = '', piece] = key.split('/');
+  return kind === 'list' ? { list, isPiece: piece !== undefined } : undefined;
+}
+
 /** The unit of one Route. */
 export function routeUnit(route: RoutePolicy): Unit {
   return unit(`route/${route.name}`, route);
@@ -191,8 +199,9 @@ function withoutRecipients(policy: DomainPolicy): DomainPolicy {
 }
 
 function expiriesOf(list: RangeList, ranges: readonly string[]): Record<string, number> {
+  if (Object.keys(list.expires).length === 0) return {};
   const pairs = ranges.flatMap((range) => {
-    const expires = list.expires[range];
+    const expires = Object.hasOwn(list.expires, range) ? list.expires[range] : undefined;
     return expires === undefined ? [] : [[range, expires] as const];
   });
   return Object.fromEntries(pairs);

@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import { stringify } from 'yaml';
 
-export const formats = ['table', 'json', 'yaml'] as const;
+const formats = ['table', 'json', 'yaml'] as const;
 export type Format = (typeof formats)[number];
 
 /** `-o table|json|yaml`, the same on every command that prints an answer. */

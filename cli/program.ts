@@ -24,6 +24,7 @@ export function buildProgram(shell: Shell): Command {
     .addHelpText('after', epilogue)
     .showSuggestionAfterError()
     .configureOutput({ writeOut: shell.write, writeErr: (text) => shell.warn(text.trimEnd()) });
+  const operator = operatorCommand();
   const commands = [
     standaloneCommand(shell),
     explainCommand(shell),
@@ -33,10 +34,12 @@ export function buildProgram(shell: Shell): Command {
     renderCommand(shell),
     dnsCommand(shell),
     blocksCommand(shell),
-    operatorCommand(),
+    operator,
     mtaPassthrough(),
   ];
   for (const command of commands) program.addCommand(command.copyInheritedSettings(program));
+  // It has a --help of its own, which is the whole truth about its flags.
+  operator.helpOption(false);
   for (const command of [program, ...commands]) command.exitOverride();
   return program;
 }

@@ -1,118 +1,124 @@
-import { createHash } from 'node:crypto';
-import { readFile, realpath, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
-import type * as z from 'zod';
 import type { PolicyBundle, SecretBundle } from '../bundle/policy-bundle.ts';
+import type { SecretIndex, ShardIndex } from '../bundle/shard-index.ts';
 import {
-  publicIndexFile,
-  type SecretIndex,
-  type ShardIndex,
-  secretIndex,
-  secretIndexFile,
-  shardIndex,
-} from '../bundle/shard-index.ts';
-import { readSecretShards, readShards, type ShardCache, shardsToRead } from '../bundle/shards.ts';
+  createShardCache,
+  type ListSink,
+  readRules,
+  readSecretShards,
+  readShards,
+} from '../bundle/shards.ts';
+import type { SourceRef } from '../bundle/source.ts';
+import { ListDraft } from '../policy/list-draft.ts';
+import { loadRules, type Policy } from '../policy/load.ts';
+import type { AccessList } from '../policy/policy.ts';
+import { workInSlices } from '../policy/slices.ts';
+import { PolicyDirectory, sha256 } from './policy-directory.ts';
 
-const inflate = promisify(gunzip);
-
-/** Bytes of an index or of a shard as it lies on disk: a ConfigMap holds 1 MiB. */
-const maxFileBytes = 1_048_576;
-/** Bytes of a shard after decompression. A shard of 512 KiB that grows beyond this is no policy (a "zip bomb"). */
-const maxShardBytes = 32 * 1_048_576;
-
-/** A complete and verified set of files. */
-export interface BundleFiles {
+/** What a complete and verified set of files says. */
+export interface PolicyRead {
   readonly index: ShardIndex;
-  readonly bundle: PolicyBundle;
   readonly secrets: SecretBundle;
+  readonly policy: Policy;
+}
+
+const pause = () => setImmediate();
+
+/**
+ * Reads one policy directory again and again. A full policy is two million entries: as text they would be ten times the size
+ * of the rest of the process, so they become bits shard by shard, and a change reads only the lists that changed.
+ */
+export class PolicyReader {
+  private readonly directory: string;
+  private readonly cache = createShardCache();
+  private verified: ReadonlyMap<string, string> = new Map();
+
+  constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  /**
+   * @param loaded what was read last, if it is in force: unchanged lists are taken from it.
+   * @returns undefined if the files are those of `loaded`.
+   * @throws Error that says which file is wrong and how; it never quotes content, which may be secret.
+   */
+  async read(loaded: Omit<PolicyRead, 'secrets'> | undefined): Promise<PolicyRead | undefined> {
+    const files = await PolicyDirectory.open(this.directory, this.verified);
+    const index = await files.index();
+    if (loaded !== undefined && same(loaded.index, index)) return undefined;
+    const secrets = await readSecrets(files, await files.secretIndex(index));
+    const lists = new ListsRead(index, loaded);
+    const { rules, sources } = await readRules(index, files, { sha256, cache: this.cache, lists, pause });
+    const policy = await loadRules(rules, await lists.finish(sources), { pause });
+    this.verified = files.verified;
+    return { index, secrets, policy };
+  }
 }
 
 /**
- * Reads the policy directory. All files come from one target of `..data`, so that a swap in between shows as a missing file
- * and never as a mixture.
- * @returns undefined if the files are those of the given index.
- * @throws Error that says which file is wrong and how; it never quotes content, which may be secret.
+ * Reads the bundle in a policy directory with the texts of all its lists: for the command line, not for an MTA.
+ * @throws Error that says which file is wrong and how.
  */
-export async function readBundleFiles(
-  directory: string,
-  cache: ShardCache,
-  loaded: { index: ShardIndex } | undefined,
-): Promise<BundleFiles | undefined> {
-  const root = await realpath(join(directory, '..data')).catch(() => directory);
-  const index = await readIndex(root, publicIndexFile, shardIndex);
-  if (loaded !== undefined && same(loaded.index, index)) return undefined;
-  const secret = await readIndex(root, secretIndexFile, secretIndex);
-  if (secret.revision !== index.secretsRevision) {
-    throw new Error(
-      `${secretIndexFile}: belongs to another revision than ${publicIndexFile}; the other half is still on its way`,
+export async function readBundle(directory: string): Promise<PolicyBundle> {
+  const files = await PolicyDirectory.open(directory);
+  const index = await files.index();
+  await files.secretIndex(index);
+  return readShards(index, await readAll(files, index.shards), { sha256 });
+}
+
+/** The lists of a policy in the making: those of the policy before as far as the index says that they are the same. */
+class ListsRead implements ListSink {
+  private readonly kept: ReadonlyMap<string, AccessList>;
+  private readonly drafts = new Map<string, ListDraft>();
+
+  constructor(index: ShardIndex, loaded: Omit<PolicyRead, 'secrets'> | undefined) {
+    const known = new Map(Object.entries(loaded?.index.lists ?? {}));
+    const kept = [...(loaded?.policy.lists ?? [])].filter(
+      ([key]) => index.lists[key]?.sha256 === known.get(key)?.sha256,
     );
+    this.kept = new Map(kept);
   }
-  const files = await readShardFiles(root, shardsToRead(index, cache));
-  const secretFiles = await readShardFiles(
-    root,
-    secret.shards.map(({ file }) => file),
-  );
-  const bundle = await readShards(index, files, { sha256, cache, pause: () => setImmediate() });
-  return { index, bundle, secrets: readSecretShards(secret, secretFiles, { sha256 }) };
+
+  readonly wants = (list: string) => !this.kept.has(list);
+
+  readonly add: ListSink['add'] = async (list, { ranges, expires }) => {
+    const draft = this.drafts.get(list) ?? new ListDraft(list);
+    this.drafts.set(list, draft);
+    await workInSlices(draft.add(ranges, expires), pause);
+  };
+
+  /** @param sources of all lists of the bundle, by key. */
+  async finish(sources: ReadonlyMap<string, SourceRef>): Promise<Map<string, AccessList>> {
+    const lists = new Map<string, AccessList>();
+    for (const [key, source] of sources) {
+      const kept = this.kept.get(key);
+      const draft = this.drafts.get(key) ?? new ListDraft(key);
+      this.drafts.delete(key);
+      lists.set(key, kept ? renewed(kept, source) : await workInSlices(draft.finish(source), pause));
+    }
+    return lists;
+  }
+}
+
+function renewed(list: AccessList, source: SourceRef): AccessList {
+  const { kind, name, generation } = list.source;
+  const isSame = kind === source.kind && name === source.name && generation === source.generation;
+  return isSame ? list : { ...list, source };
 }
 
 function same(left: ShardIndex, right: ShardIndex): boolean {
   return left.bundleHash === right.bundleHash && left.secretsRevision === right.secretsRevision;
 }
 
-async function readIndex<T extends ShardIndex | SecretIndex>(
-  root: string,
-  file: string,
-  schema: z.ZodType<T>,
-): Promise<T> {
-  const text = (await readLimited(root, file)).toString('utf8');
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new Error(`${file}: is not JSON`);
-  }
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(
-    ({ path, message }) => `${path.join('.') || '(root)'}: ${message}`,
-  );
-  throw new Error(`${file}: ${problems.slice(0, 3).join('; ')}`);
+async function readSecrets(files: PolicyDirectory, index: SecretIndex): Promise<SecretBundle> {
+  return readSecretShards(index, await readAll(files, index.shards), { sha256 });
 }
 
-async function readShardFiles(root: string, names: readonly string[]): Promise<Map<string, Uint8Array>> {
-  const files = new Map<string, Uint8Array>();
-  for (const name of names) {
-    const packed = await readLimited(root, name);
-    try {
-      files.set(name, await inflate(packed, { maxOutputLength: maxShardBytes }));
-    } catch (error) {
-      const tooLarge = error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE';
-      throw new Error(
-        `${name}: ${tooLarge ? `grows beyond ${maxShardBytes} bytes` : 'is no complete gzip file'}`,
-      );
-    }
-  }
-  return files;
-}
-
-async function readLimited(root: string, file: string): Promise<Buffer> {
-  const path = join(root, file);
-  try {
-    const { size } = await stat(path);
-    if (size > maxFileBytes) throw new Error(`has ${size} bytes, more than ${maxFileBytes}`);
-    return await readFile(path);
-  } catch (error) {
-    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    throw new Error(
-      `${file}: ${missing ? 'is not there' : error instanceof Error ? error.message : String(error)}`,
-    );
-  }
-}
-
-function sha256(bytes: Uint8Array | string): string {
-  return createHash('sha256').update(bytes).digest('hex');
+async function readAll(
+  files: PolicyDirectory,
+  shards: readonly { readonly file: string }[],
+): Promise<Map<string, Uint8Array>> {
+  const read = new Map<string, Uint8Array>();
+  for (const { file } of shards) read.set(file, await files.read(file));
+  return read;
 }

@@ -1,16 +1,13 @@
 import { type FSWatcher, watch } from 'node:fs';
-import { setImmediate } from 'node:timers/promises';
-import type { PolicyBundle, SecretBundle } from '../bundle/policy-bundle.ts';
+import type { SecretBundle } from '../bundle/policy-bundle.ts';
 import type { RoutePolicy } from '../bundle/route-policy.ts';
 import type { ShardIndex } from '../bundle/shard-index.ts';
-import { createShardCache } from '../bundle/shards.ts';
-import { loadPolicy, type Policy } from '../policy/load.ts';
-import { readBundleFiles } from './bundle-load.ts';
+import type { Policy } from '../policy/load.ts';
+import { PolicyReader } from './bundle-load.ts';
 
 /** Everything that one policy bundle says, ready for use. Swapped as a whole. */
 export interface LoadedBundle {
   readonly index: ShardIndex;
-  readonly bundle: PolicyBundle;
   readonly secrets: SecretBundle;
   readonly policy: Policy;
   readonly routes: ReadonlyMap<string, RoutePolicy>;
@@ -40,7 +37,7 @@ export class BundleWatch {
   private readonly directory: string;
   private readonly events: WatchEvents;
   private readonly now: () => number;
-  private readonly cache = createShardCache();
+  private readonly reader: PolicyReader;
   private loaded: LoadedBundle | undefined;
   private problem: { message: string; since: number } | undefined;
   private watcher: FSWatcher | undefined;
@@ -51,6 +48,7 @@ export class BundleWatch {
 
   constructor(directory: string, now: () => number, events: WatchEvents) {
     this.directory = directory;
+    this.reader = new PolicyReader(directory);
     this.now = now;
     this.events = events;
   }
@@ -109,23 +107,10 @@ export class BundleWatch {
 
   private async load(): Promise<void> {
     try {
-      const files = await readBundleFiles(this.directory, this.cache, this.loaded);
-      if (files !== undefined) {
-        const { index, bundle, secrets } = files;
-        const previous = this.loaded?.policy;
-        const policy = await loadPolicy(bundle, {
-          ...(previous && { previous }),
-          pause: () => setImmediate(),
-        });
-        this.loaded = {
-          index,
-          bundle,
-          secrets,
-          policy,
-          routes: new Map(bundle.routes.map((route) => [route.name, route])),
-          domains: new Set(bundle.domains.map(({ domain }) => domain)),
-          loadedAt: this.now(),
-        };
+      const read = await this.reader.read(this.loaded);
+      if (read !== undefined) {
+        const { domains, routes } = read.policy;
+        this.loaded = { ...read, routes, domains: new Set(domains.keys()), loadedAt: this.now() };
         this.events.loaded(this.loaded);
       }
       this.problem = undefined;

@@ -18,7 +18,7 @@ export interface HarakaTransaction {
   mail_from: Address;
   rcpt_to: Address[];
   data_bytes: number;
-  discard_data: boolean;
+  readonly message_stream: { destroy(): void };
 }
 
 export interface HarakaSocket {
@@ -76,7 +76,6 @@ export interface HarakaFailure {
 export interface HarakaHop {
   exchange: string;
   port: number;
-  from_dns?: string;
   using_lmtp?: boolean;
   auth_user?: string;
   auth_pass?: string;
@@ -110,6 +109,8 @@ export interface HarakaOutbound {
   readonly delivery_queue: Queue;
   readonly temp_fail_queue: {
     add(id: string, milliseconds: number, fire: () => void): void;
+    /** @throws if there is none. */
+    discard(id: string): unknown;
     length(): number;
     shutdown(): void;
   };
@@ -118,6 +119,7 @@ export interface HarakaOutbound {
     new (filename: string, path: string, notes?: unknown): HarakaMail;
     readonly prototype: HarakaMail;
   };
+  init_queue(pid?: number): Promise<void>;
   /** `in progress/waiting for delivery/deferred` */
   get_stats(): string;
 }
@@ -168,4 +170,23 @@ export function loadHaraka(home: string): Haraka {
   const constants: Haraka['constants'] = require('haraka-constants');
   const dsn: Haraka['dsn'] = require('haraka-dsn');
   return { server, outbound, connectionClass: connection.Connection, netUtils, constants, dsn };
+}
+
+/**
+ * Lets Haraka listen and take up the mail that lies in its queue.
+ * @param listeners how many addresses it was told to listen on.
+ * @returns the listening servers in the order in which smtp.ini names them.
+ */
+export async function startHaraka({ server, outbound }: Haraka, listeners: number): Promise<NetServer[]> {
+  const load = outbound.init_queue;
+  const loaded = new Promise<void>((resolve) => {
+    outbound.init_queue = async (pid) => {
+      await load(pid);
+      resolve();
+    };
+  });
+  server.createServer();
+  await loaded;
+  if (server.listeners.length < listeners) throw new Error('not every address is listened on');
+  return [...server.listeners];
 }

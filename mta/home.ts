@@ -53,6 +53,8 @@ export async function fillHome(options: MtaOptions): Promise<Home> {
     'smtp.ini': smtpIni(options),
     internalcmd_key: randomBytes(32).toString('hex'),
     'ffdhe2048.pem': ffdhe2048,
+    // Says nothing; but Haraka looks for it again for each result of each session until it is there.
+    'results.ini': '[main]\n',
     queue_dir: resolve(options.queue),
   };
   for (const [name, text] of Object.entries(own)) await writeFile(join(config, name), text, { mode: 0o600 });

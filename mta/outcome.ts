@@ -17,6 +17,11 @@ export function refuse(code: number, enhanced: string, text: string, disconnect 
   return { kind: 'refuse', reply: { code, enhanced, text }, disconnect };
 }
 
+/** Refuses with a reply of the table that no object decides. 421 closes. */
+export function fromTable({ code, enhanced, text }: Reply): Outcome {
+  return refuse(code, enhanced, text, code === 421);
+}
+
 /** The reply line of a policy's refusal: its reference goes to the end of the text. */
 export function refusal(verdict: Refused): Outcome {
   const { code, enhanced, text } = verdict.reply;

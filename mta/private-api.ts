@@ -5,6 +5,8 @@
 export const privateApi = {
   'connection.accumulate_data(line)':
     'data-collector.ts takes the lines of DATA; the final dot still goes to Haraka',
+  'transaction.message_stream.destroy()':
+    'hooks/envelope.ts skips it: it removes a file for each transaction, and we never make one',
   'connection.proxy.allowed': 'hooks/connection.ts resets it: a second PROXY line would be believed (HT1)',
   'connection.received_line()': 'hooks/message.ts writes the Received line itself',
   'connection.respond(code, dsn, then)': 'a DSN object brings its own code',
@@ -18,8 +20,10 @@ export const privateApi = {
   'hmail queue file format': 'outbound/queue-file.ts writes it: length, JSON, message',
   'outbound.qfile.name(), platformDOT': 'names of queue files',
   'outbound.delivery_queue.push(hmail)': 'mail-store.ts starts the first attempt',
-  'outbound.temp_fail_queue': 'drain.ts stops it; its length is the number of deferred mails',
+  'outbound.temp_fail_queue':
+    'drain.ts stops it; hooks/delivery.ts takes mail out of it; its length is the number of deferred mails',
+  'outbound.init_queue()': 'haraka.ts waits for it before the process calls itself ready',
   'outbound.get_stats()': 'stop.ts waits for running deliveries',
-  'server.listeners': 'start.ts reads the ports that were given, in the order asked for',
+  'server.listeners': 'haraka.ts reads the ports that were given, in the order asked for',
   'socket.upgrade / isSecure / targetsocket': 'outbound/tls-level.ts verifies what the Route asks for',
 } as const;

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 
 /** How long an answer is believed, in milliseconds. */
 const believedMs = 1_000;
-/** As much as a small mail: a full disk still takes an empty file. */
-const probeBytes = Buffer.alloc(8_192);
+/** As much as a middling mail: a full disk still takes an empty file. */
+const probeBytes = Buffer.alloc(65_536);
 
 /** Tells whether mail could be written to the queue now, by writing something. */
 export class QueueProbe {

@@ -3,10 +3,11 @@ import type { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../policy/ju
 import type { Lookup, LookupAnswer } from '../policy/types.ts';
 import type { BundleWatch } from './bundle-watch.ts';
 import type { Drain } from './drain.ts';
-import type { Haraka } from './haraka.ts';
+import type { Deadline } from './guard.ts';
+import type { Haraka, HarakaOutbound } from './haraka.ts';
 import type { Ledger } from './ledger.ts';
 import type { Log } from './log.ts';
-import type { MailStore } from './mail-store.ts';
+import type { AcceptedMessage } from './mail-store.ts';
 import type { Metrics } from './metrics.ts';
 import type { RefusalLog } from './refusals.ts';
 import type { MtaFile } from './settings.ts';
@@ -19,13 +20,22 @@ export interface Judge {
   readonly data: typeof judgeData;
 }
 
-/** What decides and what asks. Parameters, so that tests can put broken ones in their place. */
+/** Where accepted mail goes. */
+export interface Store {
+  /** Messages that are being filed now. */
+  readonly busy: number;
+  /** Resolves when all of the message is safe; see MailStore. */
+  file(message: AcceptedMessage, deadline: Deadline): Promise<void>;
+}
+
+/** What decides, what asks and what files. Parameters, so that tests can put broken ones in their place. */
 export interface Parts {
   readonly judge: Judge;
   /** Asks the outside what a stage needs to know. */
   readonly lookUp: (lookup: Lookup) => Promise<LookupAnswer>;
   /** Milliseconds that a hook has for its answer. */
   readonly deadlineMs: number;
+  readonly openStore: (outbound: HarakaOutbound, paths: { queue: string; maildir: string }) => Store;
 }
 
 /** Everything that the hooks work with. */
@@ -33,7 +43,7 @@ export interface Runtime extends Parts {
   readonly haraka: Haraka;
   readonly settings: MtaFile;
   readonly bundles: BundleWatch;
-  readonly store: MailStore;
+  readonly store: Store;
   readonly drain: Drain;
   readonly ledger: Ledger;
   readonly refusals: RefusalLog;

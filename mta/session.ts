@@ -1,5 +1,6 @@
 import type { Leg } from '../bundle/leg.ts';
 import type { AuthenticatedAccount, LookupAnswer, Reply } from '../policy/types.ts';
+import type { Exchange } from './auth/exchange.ts';
 import type { HarakaConnection, HarakaTransaction } from './haraka.ts';
 import type { Message } from './message.ts';
 
@@ -13,6 +14,9 @@ export interface Session {
   /** Recipients refused as unknown so far (I15). */
   unknownRecipients: number;
   account?: AuthenticatedAccount;
+  /** An AUTH that waits for the client's next line. */
+  exchange?: Exchange;
+  failedAuthentications: number;
   /** A message is on its way in (354 was sent) or being filed: a drain waits for it. */
   receiving: boolean;
 }
@@ -52,9 +56,14 @@ export function openSession(session: Session): void {
 
 /** @throws Error if `connect_init` has not run: then nothing may be accepted from this connection. */
 export function sessionOf(connection: HarakaConnection): Session {
-  const session = sessions.get(connection);
+  const session = findSession(connection);
   if (session === undefined) throw new Error(`connection ${connection.uuid} has no session`);
   return session;
+}
+
+/** The session if there is one: a connection that ends before its PROXY line has none. */
+export function findSession(connection: HarakaConnection): Session | undefined {
+  return sessions.get(connection);
 }
 
 export function openEnvelope(transaction: HarakaTransaction, envelope: Envelope): void {

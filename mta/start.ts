@@ -1,10 +1,10 @@
+import { once } from 'node:events';
 import { mkdir, readFile } from 'node:fs/promises';
-import type { Server as NetServer } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
+import { createServer, type Server as NetServer } from 'node:net';
 import { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../policy/judge.ts';
 import { BundleWatch } from './bundle-watch.ts';
 import { Drain } from './drain.ts';
-import { loadHaraka } from './haraka.ts';
+import { loadHaraka, startHaraka } from './haraka.ts';
 import { fillHome } from './home.ts';
 import { Ledger } from './ledger.ts';
 import { createLog } from './log.ts';
@@ -32,13 +32,15 @@ export const productParts: Parts = {
   judge: { connect: judgeConnect, mail: judgeMail, rcpt: judgeRcpt, data: judgeData },
   lookUp: async () => 'unavailable',
   deadlineMs: 20_000,
+  openStore: (outbound, paths) => new MailStore(outbound, paths),
 };
 
 /**
  * Starts the MTA in this process, which it has to itself: Haraka is one to a process.
  * @throws Error with one clear sentence: a file that is missing or wrong, an address that is taken.
  */
-export async function startMta(options: MtaOptions, parts: Parts = productParts): Promise<Mta> {
+export async function startMta(asked: MtaOptions, parts: Parts = productParts): Promise<Mta> {
+  const options = await withSubmissionsPort(asked);
   const home = await fillHome(options);
   for (const directory of [options.queue, options.maildir])
     await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -68,7 +70,7 @@ export async function startMta(options: MtaOptions, parts: Parts = productParts)
     haraka,
     settings: home.settings,
     bundles,
-    store: new MailStore(haraka.outbound, { queue: options.queue, maildir: options.maildir }),
+    store: parts.openStore(haraka.outbound, { queue: options.queue, maildir: options.maildir }),
     drain: new Drain(haraka),
     ledger: new Ledger(),
     refusals: new RefusalLog(),
@@ -95,10 +97,9 @@ export async function startMta(options: MtaOptions, parts: Parts = productParts)
     token,
   );
 
-  haraka.server.createServer();
-  const asked = { smtp: options.smtp, submission: options.submission, submissions: options.submissions };
-  const names = Object.entries(asked).filter(([, address]) => address !== undefined);
-  const servers = await listening(haraka.server.listeners, names.length);
+  const wanted = { smtp: options.smtp, submission: options.submission, submissions: options.submissions };
+  const names = Object.entries(wanted).filter(([, address]) => address !== undefined);
+  const servers = await startHaraka(haraka, names.length);
   const addresses = names.map(([name, address], position) => {
     const server = servers[position];
     if (server === undefined || address === undefined) throw new Error(`${name}: does not listen`);
@@ -123,10 +124,15 @@ export async function startMta(options: MtaOptions, parts: Parts = productParts)
   };
 }
 
-/** Waits until Haraka's listeners, which it makes one after the other in the order asked for, all listen. */
-async function listening(listeners: readonly NetServer[], count: number): Promise<NetServer[]> {
-  while (listeners.length < count || !listeners.every((server) => server.listening)) await delay(5);
-  return [...listeners];
+/** Haraka tells the listener with TLS from the first byte by its port, so that one must be known before. */
+async function withSubmissionsPort(options: MtaOptions): Promise<MtaOptions> {
+  const { submissions } = options;
+  if (submissions?.port !== 0) return options;
+  const server = createServer().listen(0, submissions.host);
+  await once(server, 'listening');
+  const port = portOf(server);
+  server.close();
+  return { ...options, submissions: { ...submissions, port } };
 }
 
 async function readToken(file: string): Promise<string> {

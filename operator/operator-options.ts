@@ -18,7 +18,7 @@ export interface OperatorFlags {
   readonly logLevel: LogLevel;
 }
 
-const logLevels = ['debug', 'info', 'warn', 'error'] as const;
+const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 type LogLevel = (typeof logLevels)[number];
 
 /** Text for `--help`. */
@@ -40,7 +40,10 @@ export const operatorUsage = `Usage: postern operator --namespaces a,b|all [flag
  * @param defaultNamespace namespace of the operator's own pod, if it runs in one
  * @throws Error that names the flag and its value
  */
-export function parseOperatorFlags(argv: readonly string[], defaultNamespace: string | undefined): OperatorFlags {
+export function parseOperatorFlags(
+  argv: readonly string[],
+  defaultNamespace: string | undefined,
+): OperatorFlags {
   const { values } = parseArgs({
     args: [...argv],
     options: {
@@ -62,7 +65,9 @@ export function parseOperatorFlags(argv: readonly string[], defaultNamespace: st
     http: readAddress('--http', values.http),
     leaderElect: values['leader-elect'],
     clusterDomain: values['cluster-domain'],
-    resolvers: values.resolver.map((resolver) => (/^\[.*\]:\d+$|^[^:]*:\d+$/.test(resolver) ? resolver : withPort(resolver))),
+    resolvers: values.resolver.map((resolver) =>
+      /^\[.*\]:\d+$|^[^:]*:\d+$/.test(resolver) ? resolver : withPort(resolver),
+    ),
     allowedRouteRanges: values['allow-route-range'],
     logLevel: readLevel(values['log-level']),
   };
@@ -70,8 +75,12 @@ export function parseOperatorFlags(argv: readonly string[], defaultNamespace: st
 
 function readNamespaces(text: string | undefined): readonly string[] | 'all' {
   if (text === 'all') return 'all';
-  const names = (text ?? '').split(',').map((name) => name.trim()).filter((name) => name !== '');
-  if (names.length === 0) throw new Error('--namespaces is needed outside of a pod: name them, separated by commas, or say "all"');
+  const names = (text ?? '')
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+  if (names.length === 0)
+    throw new Error('--namespaces is needed outside of a pod: name them, separated by commas, or say "all"');
   const wrong = names.find((name) => !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name));
   if (wrong !== undefined) throw new Error(`--namespaces: "${wrong}" is no name of a namespace`);
   return [...new Set(names)];
@@ -81,7 +90,8 @@ function readAddress(flag: string, text: string): { host: string; port: number }
   const colon = text.lastIndexOf(':');
   const host = text.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
   const port = Number(text.slice(colon + 1));
-  if (colon < 1 || !Number.isInteger(port) || port < 0 || port > 65_535) throw new Error(`${flag}: "${text}" is not ADDRESS:PORT`);
+  if (colon < 1 || !Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new Error(`${flag}: "${text}" is not ADDRESS:PORT`);
   return { host, port };
 }
 

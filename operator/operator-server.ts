@@ -15,9 +15,15 @@ export interface OperatorServer {
 }
 
 /** Serves /healthz, /readyz and /metrics. @throws the system's error if the address cannot be had. */
-export async function startOperatorServer({ host, port, isReady, metrics }: OperatorServerOptions): Promise<OperatorServer> {
+export async function startOperatorServer({
+  host,
+  port,
+  isReady,
+  metrics,
+}: OperatorServerOptions): Promise<OperatorServer> {
   const server = http.createServer((request, response) => {
-    const answer = (code: number, text: string) => response.writeHead(code, { 'content-type': 'text/plain' }).end(text);
+    const answer = (code: number, text: string) =>
+      response.writeHead(code, { 'content-type': 'text/plain' }).end(text);
     switch (request.url) {
       case '/healthz':
         return answer(200, 'ok\n');

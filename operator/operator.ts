@@ -7,6 +7,7 @@ import { type DnsOptions, defaultDnsOptions } from './observe/resolver.ts';
 import { createOperatorMetrics } from './operator-metrics.ts';
 import type { OperatorFlags } from './operator-options.ts';
 import { startOperatorServer } from './operator-server.ts';
+import { isOutage } from './platform/kubernetes/outage.ts';
 import { KubernetesPlatform } from './platform/kubernetes/platform.ts';
 import { loadKubeConfig } from './platform/kubernetes/runtime/client.ts';
 import { systemClock } from './platform/kubernetes/runtime/clock.ts';
@@ -22,6 +23,10 @@ import { render } from './render/render.ts';
 /** Namespaces reconciled at a time. */
 const workers = 2;
 const reconcileTimeoutMs = 60_000;
+/** Milliseconds after which a namespace is tried again when the API server could not be reached, on average. */
+const outageRetryMs = 2_000;
+/** Milliseconds between two reconciles of a namespace that asks for another at once. */
+const shortestRestMs = 50;
 const leaseName = 'postern-operator';
 
 export interface OperatorOptions extends OperatorFlags {
@@ -92,12 +97,16 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const checks = new DkimChecks({
     check: (want, signal) => checkDkimRecord(want, dns, now, signal),
     record: (namespace, observation) => platform.recordDkim(namespace, observation),
-    failed: (namespace, want, error) => log.error(`DNS check of DkimKey ${namespace}/${want.dkimKey} broke: ${String(error)}`),
+    failed: (namespace, want, error) =>
+      log.error(`DNS check of DkimKey ${namespace}/${want.dkimKey} broke: ${String(error)}`),
     signal: stopping.signal,
     now,
   });
 
-  async function reconcile(namespace: string, signal: AbortSignal): Promise<{ requeueAfterMs: number } | undefined> {
+  async function reconcile(
+    namespace: string,
+    signal: AbortSignal,
+  ): Promise<{ requeueAfterMs: number } | undefined> {
     // A process that was stopped for longer than its Lease must not write; it will be told that it lost.
     if (election !== undefined && !election.isLeader()) return { requeueAfterMs: 1_000 };
     if (tenancy.get(namespace) === undefined) return undefined;
@@ -114,7 +123,14 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
       });
       result = 'ok';
       const due = Math.min(outcome.nextDue ?? Number.POSITIVE_INFINITY, platform.nextDue(namespace));
-      return { requeueAfterMs: Math.max(0, due - now()) };
+      return { requeueAfterMs: Math.max(shortestRestMs, due - now()) };
+    } catch (error) {
+      if (!isOutage(error)) throw error;
+      // The wait does not grow: after an outage of an hour nobody should have to wait five minutes more.
+      log.warn(
+        `namespace ${namespace} waits for the API server: ${error instanceof Error ? error.message : String(error)}`,
+      );
+      return { requeueAfterMs: outageRetryMs * (0.5 + Math.random()) };
     } finally {
       metrics.reconciled(namespace, result, (performance.now() - began) / 1_000);
     }
@@ -135,7 +151,8 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     metrics: () => metrics.registry.metrics(),
   });
   if (options.leaderElect) {
-    if (options.ownNamespace === undefined) throw new Error('--leader-elect needs a namespace for the Lease: run it in a pod or set POD_NAMESPACE');
+    if (options.ownNamespace === undefined)
+      throw new Error('--leader-elect needs a namespace for the Lease: run it in a pod or set POD_NAMESPACE');
     election = joinElection({
       client: operator.client,
       namespace: options.ownNamespace,

@@ -1,6 +1,6 @@
 /**
- * 32-bit FNV-1a over UTF-16 units with a final mix (murmur3's): short texts spread over all bits. For references and for
- * telling whether a list has changed, never for anything that an attacker gains by colliding.
+ * 32-bit FNV-1a over UTF-16 units with a final mix (murmur3's): short texts spread over all bits. For references, never for
+ * anything that an attacker gains by colliding.
  */
 export function hash32(text: string): number {
   return mix(extend(basis, text));
@@ -29,7 +29,7 @@ export function mix(state: number): number {
 }
 
 /** Makes a second hash that knows nothing of the first. */
-export const otherFactor = 0x5bd1e995;
+const otherFactor = 0x5bd1e995;
 
 /** 64 bits of a text, as two numbers: short enough to compare and keep, long enough never to meet by chance. */
 export function hash64(text: string): string {

@@ -1,84 +1,68 @@
 import { canonicalJson } from '../bundle/canonical.ts';
 import type { DomainPolicy } from '../bundle/domain-policy.ts';
-import type { PolicyBundle } from '../bundle/policy-bundle.ts';
+import type { PolicyBundle, PolicyRules } from '../bundle/policy-bundle.ts';
 import type { RangeList } from '../bundle/range-list.ts';
-import { basis, extend, hash64, mix, otherFactor } from './hash.ts';
+import { hash64 } from './hash.ts';
 import type { RangeIndex } from './ip/range-index.ts';
 import { buildRangeIndex } from './ip/range-index.ts';
+import { ListDraft } from './list-draft.ts';
 import { canonicalDomain } from './mailbox.ts';
 import { buildPeerTable } from './peer-table.ts';
 import type { AccessList, Domain, Policy } from './policy.ts';
+import { workInSlices } from './slices.ts';
 
 export type { Policy } from './policy.ts';
 
 /** How to load. */
 export interface LoadOptions {
-  /** Lists whose entries have not changed are taken over from it. */
-  readonly previous?: Policy;
   /** Called between slices of work, each far below 5 ms: let the event loop turn in it. */
   readonly pause?: () => Promise<void>;
 }
-
-/** Entries hashed between two pauses; building an index pauses by itself. */
-const slice = 4096;
 
 /**
  * Indexes a bundle for judgement. The caller keeps the old Policy until this one is whole, and may drop the bundle then.
  * @throws Error naming the object and value if the bundle contradicts itself: the old policy stays in force.
  */
 export async function loadPolicy(bundle: PolicyBundle, options: LoadOptions = {}): Promise<Policy> {
-  const work = load(bundle, options.previous);
-  for (;;) {
-    const step = work.next();
-    if (step.done) return step.value;
-    await options.pause?.();
-  }
+  const lists = await workInSlices(loadLists(bundle.lists), options.pause);
+  return loadRules(bundle, lists, options);
 }
 
-function* load(bundle: PolicyBundle, previous: Policy | undefined): Generator<void, Policy> {
-  const lists = new Map<string, AccessList>();
-  for (const list of bundle.lists) {
-    if (lists.has(list.key)) throw new Error(`list ${list.key}: stands twice in the bundle`);
-    lists.set(list.key, yield* loadList(list, previous?.lists.get(list.key)));
+/**
+ * Indexes the rules of a bundle over lists that are indexed already: an MTA reads lists piece by piece (`ListDraft`) and
+ * takes those that have not changed over from the policy before.
+ * @param lists by key; parameters and errors otherwise as `loadPolicy`.
+ */
+export function loadRules(
+  rules: PolicyRules,
+  lists: ReadonlyMap<string, AccessList>,
+  options: LoadOptions = {},
+): Promise<Policy> {
+  return workInSlices(indexRules(rules, lists), options.pause);
+}
+
+function* loadLists(lists: readonly RangeList[]): Generator<void, Map<string, AccessList>> {
+  const loaded = new Map<string, AccessList>();
+  for (const { key, source, ranges, expires } of lists) {
+    if (loaded.has(key)) throw new Error(`list ${key}: stands twice in the bundle`);
+    const draft = new ListDraft(key);
+    yield* draft.add(ranges, expires);
+    loaded.set(key, yield* draft.finish(source));
+    yield;
   }
+  return loaded;
+}
+
+function* indexRules(
+  rules: PolicyRules,
+  lists: ReadonlyMap<string, AccessList>,
+): Generator<void, Policy> {
   return {
     lists,
-    domains: yield* loadDomains(bundle.domains, lists),
-    audited: yield* loadDomains(bundle.audited, lists),
-    routes: new Map(bundle.routes.map((route) => [route.name, route])),
+    domains: yield* loadDomains(rules.domains, lists),
+    audited: yield* loadDomains(rules.audited, lists),
+    routes: new Map(rules.routes.map((route) => [route.name, route])),
   };
-}
-
-function* loadList(list: RangeList, previous: AccessList | undefined): Generator<void, AccessList> {
-  const fingerprint = yield* fingerprintOf(list);
-  if (previous?.fingerprint === fingerprint) {
-    return { source: list.source, index: previous.index, fingerprint };
-  }
-  try {
-    const index = yield* buildRangeIndex(list.ranges, list.expires);
-    yield;
-    return { source: list.source, index, fingerprint };
-  } catch (cause) {
-    throw new Error(`list ${list.key} (${list.source.kind} ${list.source.name}): ${messageOf(cause)}`, {
-      cause,
-    });
-  }
-}
-
-/** 64 bits over all entries: five times cheaper than indexing them, and a collision needs 2^32 versions of one list. */
-function* fingerprintOf({ ranges, expires }: RangeList): Generator<void, string> {
-  let one = basis;
-  let two = basis;
-  const add = (text: string) => {
-    one = extend(extend(one, text), '\n');
-    two = extend(extend(two, text, otherFactor), '\n', otherFactor);
-  };
-  for (let i = 0; i < ranges.length; i++) {
-    add(ranges[i] ?? '');
-    if (i % slice === slice - 1) yield;
-  }
-  for (const [text, until] of Object.entries(expires)) add(`${text} until ${until}`);
-  return `${ranges.length} ${mix(one)} ${mix(two)}`;
 }
 
 function* loadDomains(

@@ -20,8 +20,6 @@ export interface Policy {
 export interface AccessList {
   readonly source: SourceRef;
   readonly index: RangeIndex;
-  /** Tells whether a new bundle carries the same entries. */
-  readonly fingerprint: string;
 }
 
 /** A hosted domain. */

@@ -76,10 +76,11 @@ async function renderFolder(shell: Shell, flags: RenderFlags): Promise<void> {
   if (differences.length > 0) shell.exit(answerNo);
 }
 
+/** Sorted keys: a bundle that was read back need not have the order in which it was built. */
 function readableFiles({ bundle, coldFiles }: DeliveredMta): Readonly<Record<string, string>> {
   const cold = [...coldFiles].map(([name, text]) => [`config/${name}`, text]);
   return {
-    'policy.yaml': stringify(bundle, { lineWidth: 0, aliasDuplicateObjects: false }),
+    'policy.yaml': stringify(bundle, { lineWidth: 0, aliasDuplicateObjects: false, sortMapEntries: true }),
     ...Object.fromEntries(cold),
   };
 }

@@ -107,7 +107,7 @@ async function standalone(shell: Shell, flags: StandaloneFlags): Promise<void> {
 }
 
 /** The MTA's main module, as source or as compiled. */
-export function mtaProgram(): string {
+function mtaProgram(): string {
   const extension = import.meta.url.endsWith('.js') ? '.js' : '.ts';
   return fileURLToPath(new URL(`../../mta/main${extension}`, import.meta.url));
 }

@@ -8,7 +8,7 @@ export interface ExplainReport {
   readonly recipients: readonly RecipientReport[];
 }
 
-export interface RecipientReport {
+interface RecipientReport {
   readonly address: string;
   readonly verdict: 'accept' | 'reject' | 'defer';
   /** `550 5.7.1` */
@@ -41,7 +41,7 @@ export function reportOf(explanation: Explanation, routes: ReadonlyMap<string, R
       address,
       verdict: verdict.verdict,
       ...replyOf(verdict),
-      because: becauseOf(verdict),
+      because: becauseOf(verdict, trace),
       legs: verdict.verdict === 'accept' ? verdict.legs.map((leg) => legOf(leg, routes)) : [],
       trace,
     })),
@@ -54,12 +54,18 @@ function replyOf(verdict: Decided): { code: string; reason: string } {
   return { code: status, reason: lineOf(verdict).slice(status.length + 1) };
 }
 
-/** An accepted recipient is owed to the allow entry that covers the client, or else to the object that says where its mail goes. */
-function becauseOf(verdict: Decided): Because {
+/**
+ * An accepted recipient is owed to the allow entry that covers the client, or else to the object that says where its mail goes; the
+ * trace knows which field of it.
+ */
+function becauseOf(verdict: Decided, trace: readonly TraceStep[]): Because {
   if (verdict.because !== undefined) return verdict.because;
   const leg = verdict.verdict === 'accept' ? verdict.legs[0] : undefined;
   if (leg === undefined) return { kind: 'Postern', name: 'accept', generation: 0, entry: '' };
-  return { ...leg.because, entry: '' };
+  const noted = trace.findLast(
+    ({ because }) => because?.kind === leg.because.kind && because.name === leg.because.name,
+  );
+  return noted?.because ?? { ...leg.because, entry: '' };
 }
 
 function legOf(leg: Leg, routes: ReadonlyMap<string, RoutePolicy>): LegReport {

@@ -229,9 +229,7 @@ function sayWhatNext(outcomes: readonly Outcome[]): void {
     say(
       `  edit ${folder}/access.yaml: delete the entry 127.0.0.20, save, and ask the running server again within a second:`,
     );
-    say(
-      `      printf 'EHLO me\\r\\nMAIL FROM:<a@b.example>\\r\\nRCPT TO:<alice@example.com>\\r\\nQUIT\\r\\n' | nc -s 127.0.0.20 ${smtp.host} ${smtp.port}`,
-    );
+    say('      npx node examples/quickstart/send.ts 127.0.0.20 alice@example.com');
     say(`  bin/postern status -f ${folder}`);
   } else {
     say('  make quickstart KEEP=1');

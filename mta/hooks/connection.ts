@@ -3,7 +3,8 @@ import { connectFacts } from '../facts.ts';
 import type { HarakaConnection } from '../haraka.ts';
 import { type Outcome, proceed, refusal, refuse, shuttingDown } from '../outcome.ts';
 import type { Runtime } from '../runtime.ts';
-import { openSession, type Session, sessionOf } from '../session.ts';
+import { findSession, openSession, type Session, sessionOf } from '../session.ts';
+import { authenticate, authKeywords, isAuthentication } from './authentication.ts';
 
 /** First hook of a connection, after a PROXY line if one was due. Haraka ignores its answer. */
 export function connectInit(runtime: Runtime, connection: HarakaConnection): Outcome {
@@ -14,7 +15,14 @@ export function connectInit(runtime: Runtime, connection: HarakaConnection): Out
   connection.set('local.info', 'Postern');
   const listener = runtime.submissionServers.has(connection.server) ? 'submission' : 'smtp';
   const { heloName } = runtime.settings;
-  const session: Session = { connection, listener, heloName, unknownRecipients: 0, receiving: false };
+  const session: Session = {
+    connection,
+    listener,
+    heloName,
+    unknownRecipients: 0,
+    failedAuthentications: 0,
+    receiving: false,
+  };
   openSession(session);
   runtime.drain.opened(session);
   runtime.metrics.connectionOpened(listener);
@@ -48,23 +56,26 @@ export function capabilities(runtime: Runtime, connection: HarakaConnection): Ou
   connection.capabilities = connection.capabilities
     .filter((keyword) => keyword !== 'SMTPUTF8')
     .map((keyword) => (keyword.startsWith('SIZE ') ? `SIZE ${runtime.settings.maxMessageBytes}` : keyword));
-  connection.capabilities.push('ENHANCEDSTATUSCODES');
+  connection.capabilities.push('ENHANCEDSTATUSCODES', ...authKeywords(sessionOf(connection)));
   return proceed;
 }
 
 /** Commands that Haraka does not know. STARTTLS within TLS would be answered 220 a second time. */
 export function unrecognizedCommand(
-  _runtime: Runtime,
+  runtime: Runtime,
   connection: HarakaConnection,
   params: readonly string[],
-): Outcome {
+): Outcome | Promise<Outcome> {
   const command = params[0]?.toUpperCase();
+  if (isAuthentication(sessionOf(connection), command)) return authenticate(runtime, connection, params);
   if (command === 'STARTTLS' && connection.tls.enabled) return refuse(503, '5.5.1', 'TLS is active already');
   return proceed;
 }
 
 export function disconnect(runtime: Runtime, connection: HarakaConnection): Outcome {
-  runtime.drain.closed(sessionOf(connection));
+  const session = findSession(connection);
+  if (session === undefined) return proceed;
+  runtime.drain.closed(session);
   runtime.metrics.connectionClosed();
   return proceed;
 }

@@ -10,8 +10,8 @@ import type { Runtime } from '../runtime.ts';
 const concurrency = new RouteConcurrency();
 /** Why an attempt could not even begin; Haraka's own words for that say nothing. */
 const obstacles = new WeakMap<HarakaMail, string>();
-/** Seconds until a mail asks again for a place at its Route. */
-const crowdedSeconds = 1;
+/** Seconds until a mail asks again for a place at its Route, should nobody wake it before. */
+const crowdedSeconds = 60;
 /** A draining process begins no delivery; the next one finds the file due. */
 const drainingSeconds = 3600;
 
@@ -22,7 +22,7 @@ export function sendEmail(runtime: Runtime, mail: HarakaMail): Outcome {
   if (leg?.hop.kind !== 'Route') return proceed;
   const own = runtime.bundles.current?.routes.get(leg.hop.route)?.connection.maxConcurrent;
   const limit = Math.min(own ?? Number.POSITIVE_INFINITY, runtime.settings.perDestinationConcurrency);
-  const release = concurrency.take(leg.hop.route, limit);
+  const release = concurrency.take(leg.hop.route, limit, () => wake(runtime, mail));
   if (release === undefined) return { kind: 'delay', seconds: crowdedSeconds };
   const done = mail.next_cb;
   mail.next_cb = () => {
@@ -30,6 +30,18 @@ export function sendEmail(runtime: Runtime, mail: HarakaMail): Outcome {
     done.call(mail);
   };
   return proceed;
+}
+
+/** Takes a mail out of the waiting room that Haraka put it into, and starts it. */
+function wake({ haraka }: Runtime, mail: HarakaMail): void {
+  const { temp_fail_queue, delivery_queue } = haraka.outbound;
+  try {
+    temp_fail_queue.discard(mail.filename);
+  } catch {
+    // It is not there any more: its time had come by itself.
+    return;
+  }
+  delivery_queue.push(mail);
 }
 
 /** Where this attempt goes: the leg names a Route, the policy of this moment says what it is (R2, R9). */

@@ -1,10 +1,11 @@
 import type { Address } from '@haraka/email-address';
+import type { Leg } from '../../bundle/leg.ts';
 import { lookupKey } from '../../policy/lookup.ts';
 import { replies } from '../../policy/reply.ts';
 import type { Accepted, Needed, RcptFacts, Refused, Verdict } from '../../policy/types.ts';
 import { connectFacts, hostedDomain, pathOf } from '../facts.ts';
 import type { HarakaConnection } from '../haraka.ts';
-import { type Outcome, proceed, refusal, refuse, shuttingDown, toDsn } from '../outcome.ts';
+import { fromTable, type Outcome, proceed, refusal, refuse, shuttingDown, toDsn } from '../outcome.ts';
 import type { Runtime } from '../runtime.ts';
 import { type Envelope, envelopeOf, openEnvelope, type Session, sessionOf } from '../session.ts';
 
@@ -20,13 +21,18 @@ export function mail(
   [address, params]: CommandParams,
 ): Outcome {
   if (runtime.drain.draining) return shuttingDown;
+  const session = sessionOf(connection);
+  if (session.listener === 'submission' && session.account === undefined)
+    return fromTable(replies.authRequired);
   if (Object.keys(params).some((name) => !mailParams.has(name))) return unsupportedParams();
   if (Number(params['SIZE']) > runtime.settings.maxMessageBytes) return tooBig();
   const from = pathOf(address);
-  const facts = { ...connectFacts(sessionOf(connection), runtime.now()), envelopeFrom: from };
+  const facts = { ...connectFacts(session, runtime.now()), envelopeFrom: from };
   const verdict = runtime.judge.mail(runtime.bundles.current?.policy, facts);
   if (verdict.verdict === 'reject' || verdict.verdict === 'defer') return refusal(verdict);
   if (connection.transaction === null) throw new Error('MAIL without a transaction');
+  // Nothing will be written to Haraka's stream (data-collector.ts), so there is no file that it would have to remove.
+  connection.transaction.message_stream.destroy = () => undefined;
   openEnvelope(connection.transaction, {
     from,
     startedAt: Date.now(),
@@ -89,6 +95,10 @@ function answer(
 ): Outcome {
   const domain = hostedDomain(runtime.bundles.current, facts.recipient);
   runtime.metrics.verdict(domain, verdict.because, verdict.verdict);
+  // Sending to others is not part of this stage: nothing signs it, and nothing limits an account.
+  if (session.account !== undefined && verdict.verdict === 'accept' && verdict.legs.some(leavesByMx)) {
+    return refuse(550, '5.7.1', 'Only recipients of hosted domains are served');
+  }
   if (verdict.verdict === 'accept') {
     envelope.messageKey ??= verdict.messageKey;
     envelope.accepted.push(facts.recipient);
@@ -116,12 +126,14 @@ export function recordRefusal(
 
 /** G12: 552, not the 550 of Haraka. */
 export function tooBig(): Outcome {
-  const { code, enhanced, text } = replies.tooBig;
-  return refuse(code, enhanced, text);
+  return fromTable(replies.tooBig);
 }
 
 /** G11, and RFC 5321 4.1.1.11 for parameters that nobody knows. */
 function unsupportedParams(): Outcome {
-  const { code, enhanced, text } = replies.dsnParameters;
-  return refuse(code, enhanced, text);
+  return fromTable(replies.dsnParameters);
+}
+
+function leavesByMx({ hop }: Leg): boolean {
+  return hop.kind === 'Mx';
 }

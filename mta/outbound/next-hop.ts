@@ -5,7 +5,8 @@ import type { HarakaHop } from '../haraka.ts';
 
 /**
  * The addresses that a Route leads to, in the order in which they are tried. Names are resolved here and not by Haraka,
- * which asks DNS only: a name of the machine's own (hosts file, search domains) counts as well.
+ * which asks DNS only: a name of the machine's own (hosts file, search domains) counts as well. No hop is marked as found by
+ * DNS: for such ones Haraka has rules of its own (no loopback), which are meant for MX records.
  * @returns none if the name leads nowhere now.
  */
 export async function resolveRoute(
@@ -20,7 +21,6 @@ export async function resolveRoute(
         exchange: address,
         port: route.port,
         bind_helo: heloName,
-        ...(address !== host && { from_dns: host }),
         using_lmtp: route.protocol === 'LMTP',
         ...(auth && { auth_user: auth.username, auth_pass: auth.password }),
       });

@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { RangeList } from '../../bundle/range-list.ts';
-import { compareText } from '../../bundle/shards.ts';
 import { formatRange, parseRange, type Range } from '../../policy/ip/range.ts';
 import { type IpAccessList, limits } from '../api/index.ts';
 import { type InvalidEntry, readListText } from './list-text.ts';
 import { sourceOf } from './objects.ts';
-import { coverOf, isCovered, type RangeCover } from './range-cover.ts';
+import { coverOf, type RangeCover } from './range-cover.ts';
 import { type References, type RefProblem, readConfigMapKey } from './references.ts';
 
 /** One IpAccessList with all its sources read. Depends on nothing but the object and the texts it names. */
@@ -23,8 +22,6 @@ export interface ListEntries {
   readonly sourceHash: string;
   /** First entry wider than /24 or /48, if any. */
   readonly broad?: string;
-  /** Entries that never expire, for questions about other lists. */
-  readonly cover: () => RangeCover;
 }
 
 /** Wider allow entries are likely to hold strangers (A9). */
@@ -65,6 +62,19 @@ export function parsedRanges(list: RangeList): Range[] {
   return list.ranges.flatMap((text) => parseRange(text) ?? []);
 }
 
+const covers = new WeakMap<RangeList, RangeCover>();
+
+/** Which addresses a list will always have: what expires does not count. Made when first asked for, and kept like the list. */
+export function coverOfList(list: RangeList): RangeCover {
+  const known = covers.get(list);
+  if (known !== undefined) return known;
+  const expiring = Object.keys(list.expires).length > 0;
+  const lasting = expiring ? list.ranges.filter((text) => !Object.hasOwn(list.expires, text)) : list.ranges;
+  const cover = coverOf(lasting.flatMap((text) => parseRange(text) ?? []));
+  covers.set(list, cover);
+  return cover;
+}
+
 function collect(
   object: IpAccessList,
   texts: readonly (string | undefined)[],
@@ -85,27 +95,22 @@ function collect(
   const list: RangeList = {
     key: object.metadata.name,
     source: sourceOf(object),
-    ranges: [...ranges.keys()].sort(compareText),
+    ranges: [...ranges.keys()].sort(),
     expires: Object.fromEntries(expires),
   };
   const { invalid, overLimit } = collected;
   const problems = invalid.length === 0 ? missing : [...missing, invalidProblem(invalid)];
   const broad = list.ranges.find((text) => isBroad(ranges.get(text)));
-  let cover: RangeCover | undefined;
   return {
     list,
     entryCount: collected.entryCount,
     duplicateCount: collected.duplicateCount,
-    effectiveCount: countUncontained([...ranges.values()]),
+    effectiveCount: coverOf(ranges.values()).size,
     invalid: invalid.slice(0, limits.invalidEntries),
     problems,
     sourceHash: hashOf([spec.addresses, spec.entries, spec.text ?? null, texts.map((text) => text ?? null)]),
     ...(overLimit === undefined ? {} : { overLimit }),
     ...(broad === undefined ? {} : { broad }),
-    cover: () => {
-      cover ??= coverOf([...ranges].filter(([text]) => !expires.has(text)).map(([, range]) => range));
-      return cover;
-    },
   };
 }
 
@@ -156,12 +161,6 @@ function pairOf(text: string): [string, Range][] {
 
 function isBroad(range: Range | undefined): boolean {
   return range !== undefined && range.prefix < broadPrefix[range.address.family];
-}
-
-function countUncontained(ranges: readonly Range[]): number {
-  const cover = coverOf(ranges);
-  if (cover.v4.size + cover.v6.size <= 1) return ranges.length;
-  return ranges.reduce((count, range) => count + (isCovered(range, cover, true) ? 0 : 1), 0);
 }
 
 function invalidProblem(invalid: readonly InvalidEntry[]): RefProblem {

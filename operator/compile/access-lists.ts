@@ -1,11 +1,11 @@
 import type { RangeList } from '../../bundle/range-list.ts';
 import { type IpAccessList, limits } from '../api/index.ts';
-import { type ListEntries, parsedRanges, readEntries } from './access-list-entries.ts';
+import { coverOfList, type ListEntries, parsedRanges, readEntries } from './access-list-entries.ts';
 import type { ConditionInput } from './conditions.ts';
 import { Shares } from './conflicts.ts';
 import { acceptedFrom, type DomainVerdict, refuses, type Targets, takes, targetsOf } from './domain-refs.ts';
 import type { Domains, Hosted } from './domains.ts';
-import { isCovered, type RangeCover } from './range-cover.ts';
+import { isCovered } from './range-cover.ts';
 import { type References, type RefProblem, resolvedRefs } from './references.ts';
 
 /** One IpAccessList with what the domains make of it. */
@@ -92,7 +92,7 @@ const counted = new WeakMap<
 function rememberedCount(block: ListEntries, against: readonly (readonly ListEntries[])[]): number {
   const known = counted.get(block.list);
   if (known !== undefined && sameGroups(known.against, against)) return known.count;
-  const covers = against.map((group) => group.map(({ cover }): RangeCover => cover()));
+  const covers = against.map((group) => group.map(({ list }) => coverOfList(list)));
   const count = parsedRanges(block.list).filter((range) =>
     covers.every((group) => group.some((cover) => isCovered(range, cover))),
   ).length;

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -77,6 +78,59 @@ describe('compile', () => {
   });
 });
 
+describe('DkimKeys in the policy', () => {
+  const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const { snapshot } = readScenario(`
+title: ''
+secrets: [{name: key, labels: {postern.dev/use: dkim-key}, revision: "5", data: {tls.key: ${JSON.stringify(pem)}}}]
+---
+kind: MailDomain
+metadata: {name: a}
+spec: {domain: a.example, mailbox: {maildir: {}}, recipients: {mode: List}}
+---
+kind: DkimKey
+metadata: {name: signs}
+spec: {domainRef: {name: a}, algorithm: Ed25519, secretName: key, verification: {mode: Disabled}}
+---
+kind: DkimKey
+metadata: {name: waits}
+spec: {domainRef: {name: a}, algorithm: Ed25519, secretName: key, selector: next, state: Standby, verification: {mode: Disabled}}
+`);
+
+  test('K8: an Active key lies in the slice of its domain, its private half in the secret bundle alone', () => {
+    const { mtas, statuses } = compile(snapshot);
+    const [mta] = mtas;
+    expect(mta?.bundle.domains[0]?.dkim).toMatchObject([{ selector: 'postern', source: { name: 'signs' } }]);
+    expect(mta?.secrets.dkimKeys).toEqual({ 'a.example/postern': pem });
+    expect(mta?.secretRevisions).toEqual({ 'dkim/a.example/postern': expect.stringContaining('5') });
+    expect(JSON.stringify([mta?.bundle, mta?.hashes, mta?.secretRevisions, statuses])).not.toContain(
+      'PRIVATE',
+    );
+    const reasons = (name: string) =>
+      statuses
+        .find((one) => one.kind === 'DkimKey' && one.name === name)
+        ?.status.conditions?.slice(0, 4)
+        .map(({ reason }) => reason);
+    expect(reasons('signs')).toEqual(['Accepted', 'ResolvedRefs', 'Programmed', 'Ready']);
+    expect(reasons('waits')).toEqual(['Accepted', 'ResolvedRefs', 'NothingToProgram', 'Ready']);
+  });
+
+  test('K8: a key is programmed only when the pods have the secret half, too', () => {
+    const pods = snapshot.observed.pods.map((pod) =>
+      pod.state.ok
+        ? { ...pod, state: { ok: true as const, value: { ...pod.state.value, secretsRevision: 'old' } } }
+        : pod,
+    );
+    const { statuses } = compile({ ...snapshot, observed: { ...snapshot.observed, pods } });
+    const status = statuses.find(({ name }) => name === 'signs')?.status;
+    expect(status?.conditions?.find(({ type }) => type === 'Programmed')).toMatchObject({
+      status: 'Unknown',
+      reason: 'Pending',
+      message: 'Waiting for pod default-0',
+    });
+  });
+});
+
 describe('X20: a policy that is larger than its shards', () => {
   /** Password hashes of one domain that come to 0.6 MiB after gzip; an MTA holds 4 MiB of secrets. */
   function accounts(domain: string, seed: number): string {
@@ -120,7 +174,12 @@ describe('X20: a policy that is larger than its shards', () => {
       revision: '1',
       data: { 'accounts.yaml': secret(new TextEncoder().encode(accounts(`${name}.example`, index + 1))) },
     }));
-    const translation = compile({ ...snapshot, objects, secrets, observed: { ...snapshot.observed, pods: [] } });
+    const translation = compile({
+      ...snapshot,
+      objects,
+      secrets,
+      observed: { ...snapshot.observed, pods: [] },
+    });
     const [mta] = translation.mtas;
     if (mta === undefined) throw new Error('no MTA');
     const carried = new Set(mta.bundle.domains.map(({ domain }) => domain));

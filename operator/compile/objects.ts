@@ -70,7 +70,7 @@ export function sourceOf(object: PosternObject): SourceRef {
 }
 
 /** `<kind>/<name>`: what identifies an object in its namespace. */
-export function keyOf(object: PosternObject): string {
+function keyOf(object: PosternObject): string {
   return `${object.kind}/${object.metadata.name}`;
 }
 

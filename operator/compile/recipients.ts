@@ -47,7 +47,7 @@ export function compileRecipients(hosted: Hosted, references: References): Recip
 }
 
 /** Local parts in text: one address or local part per line, `#` begins a note. */
-export function readRecipients(text: string, domain: string): { localParts: string[]; invalid: string[] } {
+function readRecipients(text: string, domain: string): { localParts: string[]; invalid: string[] } {
   const localParts: string[] = [];
   const invalid: string[] = [];
   for (const [index, line] of text.split(/\r\n|\r|\n/).entries()) {

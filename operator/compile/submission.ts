@@ -6,8 +6,9 @@ import type { Hosted } from './domains.ts';
 import { type References, type RefProblem, readSecret, secretText } from './references.ts';
 
 /** Key of an accounts Secret: a YAML or JSON list of accounts. */
-export const accountsKey = 'accounts.yaml';
+const accountsKey = 'accounts.yaml';
 const accountsUse = 'accounts';
+const maxShownFaults = 8;
 
 /** The accounts of a domain, as they go into the secret bundle. */
 export interface Submission {
@@ -68,7 +69,7 @@ export function compileSubmission(hosted: Hosted, references: References): Submi
     return { problems: [{ reason: 'SecretNotFound', message }] };
   }
   const { accounts, faults } = readAccounts(text, hosted.domain, references);
-  const message = `${field}: Secret ${name} key ${accountsKey}: ${faults.slice(0, 3).join('; ')}`;
+  const message = `${field}: Secret ${name} key ${accountsKey}: ${shownFaults(faults)}`;
   const problems: RefProblem[] = faults.length === 0 ? [] : [{ reason: 'InvalidSourceData', message }];
   return { accounts, revision: `${name}@${secret.value.revision}`, problems };
 }
@@ -90,12 +91,17 @@ function readAccounts(
   const faults: string[] = [];
   for (const [index, item] of written.entries()) {
     const parsed = writtenAccount.safeParse(item);
-    const fault = parsed.success
-      ? faultOf(parsed.data, domain, accounts, references)
-      : `${parsed.error.issues[0]?.path.map(String).join('.')}: ${parsed.error.issues[0]?.message}`;
-    if (fault === undefined && parsed.success)
-      accounts.set(parsed.data.name.toLowerCase(), compiled(parsed.data));
-    else faults.push(`account ${index + 1}: ${fault}`);
+    const fault = parsed.success ? faultOf(parsed.data, domain, accounts) : firstIssue(parsed.error);
+    if (fault !== undefined || !parsed.success) {
+      faults.push(`account ${index + 1}: ${fault}`);
+      continue;
+    }
+    accounts.set(parsed.data.name.toLowerCase(), compiled(parsed.data));
+    // Reported, and kept: what lies in the secret half must depend on nothing but the Secret, whose version names it.
+    const { fromRoute } = parsed.data;
+    if (fromRoute !== undefined && !references.routes.has(fromRoute)) {
+      faults.push(`account ${index + 1}: fromRoute: no such Route in this namespace`);
+    }
   }
   return {
     accounts: [...accounts.values()].sort((left, right) => compareText(left.name, right.name)),
@@ -108,7 +114,6 @@ function faultOf(
   account: z.output<typeof writtenAccount>,
   domain: string,
   others: ReadonlyMap<string, Account>,
-  references: References,
 ): string | undefined {
   if (!account.name.endsWith(`@${domain}`)) return `name: must be an address of ${domain}`;
   if (others.has(account.name.toLowerCase())) return 'name: another account has it';
@@ -117,10 +122,20 @@ function faultOf(
   if (account.kind === 'User' && account.sendAs.some((one) => one.startsWith('*'))) {
     return 'sendAs: only an account of kind Relay may send as *@domain';
   }
-  if (account.fromRoute !== undefined && !references.routes.has(account.fromRoute)) {
-    return 'fromRoute: no such Route in this namespace';
-  }
   return undefined;
+}
+
+function firstIssue({ issues }: z.ZodError): string {
+  const [first] = issues;
+  if (first === undefined) return 'is no account';
+  // That message would quote what stands there, which may be anything.
+  const what = first.code === 'unrecognized_keys' ? 'has a field that is none of an account' : first.message;
+  return first.path.length === 0 ? what : `${first.path.map(String).join('.')}: ${what}`;
+}
+
+function shownFaults(faults: readonly string[]): string {
+  const more = faults.length > maxShownFaults ? ` and ${faults.length - maxShownFaults} more` : '';
+  return `${faults.slice(0, maxShownFaults).join('; ')}${more}`;
 }
 
 function compiled({ hashes, name, sendAs, fromRoute, kind }: z.output<typeof writtenAccount>): Account {

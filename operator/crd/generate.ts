@@ -9,6 +9,7 @@ import { stringify } from 'yaml';
 import { kinds } from '../api/index.ts';
 import type { KindDefinition } from '../api/kind.ts';
 import { mtaSettings } from '../api/mta-settings.ts';
+import { admissionPolicies } from './admission-policy.ts';
 import { customResourceDefinition, kindSchema } from './crd.ts';
 import { documentSchema, manifestSchema } from './json-schema.ts';
 import { lintSchema } from './lint.ts';
@@ -17,7 +18,10 @@ import { apiReference, conditionReference, generatedNote, settingsReference } fr
 import { toStructural } from './structural.ts';
 
 /** Folders that hold nothing but generated files: a file in them that nobody generates is a leftover. */
-const ownFolders = ['crds', 'docs/schemas'];
+const ownFolders = ['crds', 'charts/postern-crds/templates', 'docs/schemas'];
+
+/** Helm leaves a CRD where it is when the chart goes, for with it all its objects would go; Argo CD takes CRDs first. */
+const chartAnnotations = { 'helm.sh/resource-policy': 'keep', 'argocd.argoproj.io/sync-wave': '-2' };
 
 /**
  * All generated files.
@@ -38,13 +42,17 @@ export function generatedFiles(definitions: readonly KindDefinition[]): Map<stri
 
   const files = new Map<string, string>();
   for (const { kind, schema } of documented) {
-    files.set(`crds/${kind.plural}.postern.dev.yaml`, yamlFile(customResourceDefinition(kind, schema)));
+    const crd = customResourceDefinition(kind, schema);
+    files.set(`crds/${kind.plural}.postern.dev.yaml`, yamlFile(crd));
+    const charted = { ...crd, metadata: { ...crd.metadata, annotations: chartAnnotations } };
+    files.set(`charts/postern-crds/templates/${kind.plural}.yaml`, templateFile(charted));
     files.set(`docs/schemas/${kind.singular}.json`, jsonFile(manifestSchema(kind, schema)));
   }
   files.set('docs/schemas/mta-settings.json', jsonFile(documentSchema('Settings of an MTA', settings)));
   files.set('charts/postern/files/namespace-role.yaml', yamlFile({ rules: namespaceRules(definitions) }));
   files.set('charts/postern/files/cluster-role.yaml', yamlFile({ rules: clusterRules(definitions) }));
   files.set('charts/postern/files/leader-role.yaml', yamlFile({ rules: leaderRules() }));
+  files.set('charts/postern/files/admission-policies.yaml', yamlFile(admissionPolicies()));
   files.set('docs/reference/api.md', apiReference(documented));
   files.set('docs/reference/conditions.md', conditionReference(documented));
   files.set('docs/reference/mta-settings.md', settingsReference(settings));
@@ -84,6 +92,13 @@ async function main(root: string, check: boolean): Promise<number> {
 /** Quotes what a YAML 1.1 reader such as kubectl would not take for a string: YES, NO, times. */
 function yamlFile(data: unknown): string {
   return `# ${generatedNote}\n${stringify(data, { compat: 'yaml-1.1', lineWidth: 0, aliasDuplicateObjects: false })}`;
+}
+
+/** A file that Helm reads as a template and is to leave as it is. */
+function templateFile(data: unknown): string {
+  const text = yamlFile(data);
+  if (text.includes('{{')) throw new Error('a text of operator/api holds {{, which Helm would take for a template');
+  return text;
 }
 
 function jsonFile(data: unknown): string {

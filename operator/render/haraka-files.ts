@@ -95,12 +95,12 @@ rejectUnauthorized=false
 disable_for_failed_hosts=false
 `;
 
-/** Routes may lead to private and loopback addresses; which ones, the operator has decided already (R7). */
+/** An MX that leads back to this machine is refused; a Route may, since the operator has decided where Routes may lead (R7). */
 function outboundIni(settings: MtaSettings): string {
   return `[main]
 always_split=true
 enable_tls=true
-local_mx_ok=true
+local_mx_ok=false
 concurrency_max=100
 connect_timeout=30
 received_header=disabled

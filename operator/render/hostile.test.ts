@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
@@ -26,7 +28,8 @@ const hostile = [
   'constructor',
   'trailing\\',
   '"},{"a":"',
-  '${env:SECRET}',
+  '$(env)',
+  '`env`',
   '\u0000',
   '\u2028',
   '\ud800',
@@ -124,6 +127,8 @@ const manifests: readonly Record<string, unknown>[] = [
   },
 ];
 
+const caBundle = readFileSync(join(import.meta.dirname, '../compile/testdata/ca.crt'), 'utf8');
+
 type Path = readonly (string | number)[];
 const objects = manifests.map((manifest) => readManifest(manifest, 'acme'));
 
@@ -144,6 +149,29 @@ describe('hostile strings', () => {
       at: path,
     })),
   );
+
+  test('everything of this test is rendered to begin with', () => {
+    const [policy] = compile(scene(objects)).mtas;
+    expect(policy?.bundle.domains).toHaveLength(1);
+    expect(policy?.bundle.routes).toHaveLength(1);
+    expect(policy?.bundle.lists[0]?.ranges).toHaveLength(4);
+    expect(policy?.bundle.domains[0]?.recipients.localParts).toEqual(['alice', 'bob']);
+    expect(policy?.bundle.domains[0]?.gateway?.junkPatterns).toHaveLength(1);
+    expect(policy?.bundle.domains[0]?.tls.outbound[0]?.caBundles).toEqual([caBundle]);
+    expect(Object.keys(policy?.secrets.routeAuth ?? {})).toEqual(['r']);
+    expect(policy?.secrets.accounts['a.example']).toHaveLength(1);
+  });
+
+  test('not everything is refused: patterns and notes take any text, passwords too', () => {
+    const accepted = places.flatMap(({ kind, path, manifest, at }) =>
+      hostile.some((text) => readEdited(manifest, at, text) !== undefined) ? [`${kind} ${path}`] : [],
+    );
+    expect(accepted).toEqual(
+      expect.arrayContaining(['InboundGateway spam.junkPatterns.[]', 'Route note', 'TlsPolicy title']),
+    );
+    const [policy] = compile(withPassword('p\n[section]\r\\')).mtas;
+    expect(policy?.secrets.routeAuth['r']?.password).toBe('p\n[section]\r\\');
+  });
 
   test.each(places)('in $kind spec.$path stay data or are refused', async ({ manifest, at }) => {
     for (const text of hostile) {
@@ -207,6 +235,15 @@ async function expectSafe(snapshot: Snapshot, text: string): Promise<void> {
   expect(Object.keys(Object.prototype)).toEqual([]);
 }
 
+function withPassword(password: string): Snapshot {
+  const { secrets, ...snapshot } = scene(objects);
+  const data = { username: secret(Buffer.from('u')), password: secret(Buffer.from(password)) };
+  return {
+    ...snapshot,
+    secrets: secrets.map((record) => (record.name === 'auth' ? { ...record, data } : record)),
+  };
+}
+
 function coldOf(snapshot: Snapshot): unknown {
   return compile(snapshot).mtas.map((policy) => [...render(policy).coldFiles]);
 }
@@ -242,7 +279,7 @@ function withObject(edited: PosternObject): Snapshot {
 function scene(all: readonly PosternObject[]): Snapshot {
   const { snapshot } = readScenario(`
 title: ''
-configMaps: [{name: texts, data: {recipients: bob, addresses: 192.0.2.9, ca.crt: none}}]
+configMaps: [{name: texts, data: {recipients: bob, addresses: 192.0.2.9, ca.crt: ${JSON.stringify(caBundle)}}}]
 secrets:
   - {name: auth, type: kubernetes.io/basic-auth, labels: {postern.dev/use: route-auth}, data: {username: u, password: p}}
   - {name: accounts, labels: {postern.dev/use: accounts}, data: {accounts.yaml: "[{name: alice@a.example}]"}}

@@ -38,20 +38,46 @@ export function* buildRangeIndex(
   ranges: readonly string[],
   expires: Readonly<Record<string, number>>,
 ): Generator<void, RangeIndex> {
+  const draft = createRangeDraft();
+  yield* addRanges(draft, ranges, expires);
+  return yield* finishRangeIndex(draft);
+}
+
+/** Ranges on their way into an index, already as bits: a list of which one piece is read after the other. */
+export interface RangeDraft {
+  readonly v4: Draft;
+  readonly v6: Draft;
+}
+
+/** A draft without a range. */
+export function createRangeDraft(): RangeDraft {
+  return { v4: draftOf(1), v6: draftOf(4) };
+}
+
+/** Adds ranges, in any order; parameters and errors as `buildRangeIndex`. The texts are not kept. */
+export function* addRanges(
+  draft: RangeDraft,
+  ranges: readonly string[],
+  expires: Readonly<Record<string, number>>,
+): Generator<void, void> {
   let sixes = 0;
   for (const text of ranges) if (text.includes(':')) sixes++;
-  const v4 = draft(1, ranges.length - sixes);
-  const v6 = draft(4, sixes);
+  reserve(draft.v4, ranges.length - sixes);
+  reserve(draft.v6, sixes);
   const expiring = Object.keys(expires).length > 0;
   for (let i = 0; i < ranges.length; i++) {
     const text = ranges[i] ?? '';
     const range = parseRange(text);
     if (range === undefined) throw new RangeError(`"${text}" is no canonical address or CIDR`);
     const until = expiring && Object.hasOwn(expires, text) ? expires[text] : undefined;
-    add(range.address.family === 4 ? v4 : v6, range, until);
+    add(range.address.family === 4 ? draft.v4 : draft.v6, range, until);
     if (i % slice === slice - 1) yield;
   }
-  return { v4: yield* finish(v4), v6: yield* finish(v6) };
+}
+
+/** Sorts a draft into the index. The draft is of no use afterwards. */
+export function* finishRangeIndex(draft: RangeDraft): Generator<void, RangeIndex> {
+  return { v4: yield* finish(draft.v4), v6: yield* finish(draft.v6) };
 }
 
 /**
@@ -74,20 +100,35 @@ export function findRange(index: RangeIndex, address: Address, now: number): Ran
 
 interface Draft {
   readonly width: 1 | 4;
-  readonly starts: Uint32Array;
-  readonly prefixes: Uint8Array;
-  expires: Float64Array | undefined;
+  starts: Uint32Array<ArrayBuffer>;
+  prefixes: Uint8Array<ArrayBuffer>;
+  expires: Float64Array<ArrayBuffer> | undefined;
   count: number;
 }
 
-function draft(width: 1 | 4, capacity: number): Draft {
-  return {
-    width,
-    starts: new Uint32Array(capacity * width),
-    prefixes: new Uint8Array(capacity),
-    expires: undefined,
-    count: 0,
-  };
+function draftOf(width: 1 | 4): Draft {
+  return { width, starts: new Uint32Array(), prefixes: new Uint8Array(), expires: undefined, count: 0 };
+}
+
+/** Makes room for so many ranges more: for exactly those at first, and twice the room whenever it was too little. */
+function reserve(draft: Draft, more: number): void {
+  const room = draft.prefixes.length;
+  const needed = draft.count + more;
+  if (needed <= room) return;
+  const capacity = Math.max(needed, 2 * room);
+  draft.starts = new Uint32Array(draft.starts.buffer.transfer(4 * capacity * draft.width));
+  draft.prefixes = new Uint8Array(draft.prefixes.buffer.transfer(capacity));
+  if (draft.expires === undefined) return;
+  draft.expires = new Float64Array(draft.expires.buffer.transfer(8 * capacity));
+  draft.expires.fill(Number.POSITIVE_INFINITY, room);
+}
+
+/**
+ * Gives the bytes of arrays back at once. The collector would do it some time: when a full policy is loaded that is as much
+ * again as the indexes that stay, and in pieces between them.
+ */
+function release(...arrays: readonly (ArrayBufferView<ArrayBuffer> | undefined)[]): void {
+  for (const array of arrays) array?.buffer.transfer(0);
 }
 
 function add(to: Draft, range: Range, until: number | undefined): void {
@@ -113,13 +154,14 @@ function* finish(from: Draft): Generator<void, Table> {
     if (expires !== undefined) expires[i] = from.expires?.[source] ?? 0;
     if (i % slice === slice - 1) yield;
   }
+  release(order, from.starts, from.prefixes, from.expires);
   const table: Table = { width, count, starts, prefixes, ...(expires && { expires }) };
   const parents = yield* nesting(table);
   return { ...table, ...(parents && { parents }) };
 }
 
 /** Sorts by first address, then prefix: least significant byte first, because that needs no comparator and no objects. */
-function* sortedOrder({ width, count, starts, prefixes }: Draft): Generator<void, Uint32Array> {
+function* sortedOrder({ width, count, starts, prefixes }: Draft): Generator<void, Uint32Array<ArrayBuffer>> {
   let order = new Uint32Array(count);
   for (let i = 0; i < count; i++) order[i] = i;
   let spare = new Uint32Array(count);
@@ -146,6 +188,7 @@ function* sortedOrder({ width, count, starts, prefixes }: Draft): Generator<void
     [order, spare] = [spare, order];
     if (count > slice) yield;
   }
+  release(spare, digits);
   return order;
 }
 
@@ -167,7 +210,9 @@ function* nesting(table: Table): Generator<void, Int32Array | undefined> {
     nested ||= outer >= 0;
     if (i % slice === slice - 1) yield;
   }
-  return nested ? parents : undefined;
+  if (nested) return parents;
+  release(parents);
+  return undefined;
 }
 
 /** Index of the last range that does not start after the address; -1 if all do. */

@@ -69,14 +69,14 @@ describe('postern explain', () => {
           reason: expect.stringMatching(/^no such recipient \(ref [0-9A-Z]{8}\)$/),
           because: { kind: 'MailDomain', name: 'example-com', generation: 1, entry: 'spec.recipients' },
           legs: [],
-          trace: expect.arrayContaining([expect.objectContaining({ stage: 'access', outcome: 'pass' })]),
+          trace: expect.arrayContaining([expect.objectContaining({ stage: 'relay', outcome: 'pass' })]),
         },
         {
           address: 'Alice@example.com',
           verdict: 'accept',
           code: '250 2.1.5',
           reason: 'Recipient OK',
-          because: { kind: 'MailDomain', name: 'example-com', generation: 1, entry: '' },
+          because: { kind: 'MailDomain', name: 'example-com', generation: 1, entry: 'spec.recipients' },
           legs: [
             {
               to: expect.stringMatching(/^alice@example\.com$/i),

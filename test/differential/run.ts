@@ -14,7 +14,7 @@ import { type CaseSession, randomSessions } from './sessions.ts';
 import { randomWorld } from './world.ts';
 
 /** A case in which `explain` and the wire do not say the same. */
-export interface Disagreement {
+interface Disagreement {
   readonly session: Pick<CaseSession, 'peer' | 'tls' | 'proxyLine'>;
   readonly transaction: CaseSession['transactions'][number];
   readonly recipient: string;

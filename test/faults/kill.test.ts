@@ -1,6 +1,7 @@
 // X5 (Sieve's "intermediate state"): the operator ends between any two of its writes, and whoever comes after it finishes.
-import { isDeepStrictEqual } from 'node:util';
+
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startChild } from '../cluster/child.ts';
 import { useControlPlane } from '../cluster/shared.ts';
@@ -73,14 +74,17 @@ async function isReady(plural: string): Promise<boolean> {
   const objects = await space.admin.list(paths.postern(space.name, plural));
   return objects.every(({ status, metadata }) => {
     const conditions = Array.isArray(status?.['conditions']) ? status['conditions'] : [];
-    return conditions.some(({ type, status: value, observedGeneration }) => type === 'Ready' && value === 'True' && observedGeneration === metadata.generation);
+    return conditions.some(
+      ({ type, status: value, observedGeneration }) =>
+        type === 'Ready' && value === 'True' && observedGeneration === metadata.generation,
+    );
   });
 }
 
 /** Lets an operator work without faults until it has nothing to do. */
 async function settle(): Promise<void> {
   const proxy = await startFaultProxy(cluster.current);
-  const operator = await startOperatorIn(space, { slowPollMs: 200 }, proxy.url);
+  const operator = await startOperatorIn(space, { slowPollMs: 200, logLevel: 'silent' }, proxy.url);
   try {
     let writes = -1;
     let quietSince = performance.now();
@@ -117,16 +121,29 @@ async function round(n: number, when: 'before' | 'after'): Promise<boolean> {
   const proxy = await startFaultProxy(cluster.current);
   const ended = Promise.withResolvers<true>();
   // Ended, for the world, is who never sends another byte.
-  proxy.inject({ ...nthWrite(n, isStateWrite), fault: { do: 'call', when, run: () => void proxy.setReachable(false).then(() => ended.resolve(true)) } });
-  const victim = await startOperatorIn(space, { slowPollMs: 200, logLevel: 'error' }, proxy.url);
+  proxy.inject({
+    ...nthWrite(n, isStateWrite),
+    fault: { do: 'call', when, run: () => void proxy.setReachable(false).then(() => ended.resolve(true)) },
+  });
+  const victim = await startOperatorIn(space, { slowPollMs: 200, logLevel: 'silent' }, proxy.url);
   const killed = await Promise.race([ended.promise, atRest()]);
   const stopping = victim.stop();
   const key = await space.admin.get(secretPath());
 
   const successor = await startOperatorIn(space, { slowPollMs: 200 });
   try {
-    await waitFor(`round ${n} (${when}): the rendered objects`, () => renderedPicture(space), (now) => isDeepStrictEqual(now, after), 30_000);
-    await waitFor(`round ${n} (${when}): the statuses`, allStatuses, (now) => isDeepStrictEqual(now, statuses), 30_000);
+    await waitFor(
+      `round ${n} (${when}): the rendered objects`,
+      () => renderedPicture(space),
+      (now) => isDeepStrictEqual(now, after),
+      30_000,
+    );
+    await waitFor(
+      `round ${n} (${when}): the statuses`,
+      allStatuses,
+      (now) => isDeepStrictEqual(now, statuses),
+      30_000,
+    );
     if (key !== undefined) expect(await keyOf()).toEqual(key.data);
   } finally {
     await successor.stop();
@@ -145,25 +162,46 @@ async function keyOf(): Promise<KubeObject['data'] | undefined> {
 async function expectPair(): Promise<void> {
   const secret = await space.admin.get(secretPath());
   const object = await space.admin.get(keyPath());
-  expect(secret?.metadata.annotations['postern.dev/public-key-sha256']).toBe(object?.status?.['publicKeySHA256']);
+  expect(secret?.metadata.annotations['postern.dev/public-key-sha256']).toBe(
+    object?.status?.['publicKeySHA256'],
+  );
 }
 
 /** All is as it should be: the n-th write will not come. */
 async function atRest(): Promise<false> {
-  await waitFor('rest', async () => isDeepStrictEqual(await renderedPicture(space), after) && isDeepStrictEqual(await allStatuses(), statuses), (rests) => rests, 30_000);
+  await waitFor(
+    'rest',
+    async () =>
+      isDeepStrictEqual(await renderedPicture(space), after) &&
+      isDeepStrictEqual(await allStatuses(), statuses),
+    (rests) => rests,
+    30_000,
+  );
   return false;
 }
 
 async function rewind(): Promise<void> {
   await toBefore();
   const operator = await startOperatorIn(space, { slowPollMs: 200 });
-  await waitFor('the state before', () => renderedPicture(space), (now) => isDeepStrictEqual(now, before), 30_000);
-  await waitFor('the status before', () => isReady('ipaccesslists'), (ready) => ready, 30_000);
+  await waitFor(
+    'the state before',
+    () => renderedPicture(space),
+    (now) => isDeepStrictEqual(now, before),
+    30_000,
+  );
+  await waitFor(
+    'the status before',
+    () => isReady('ipaccesslists'),
+    (ready) => ready,
+    30_000,
+  );
   await operator.stop();
 }
 
 for (const when of ['before', 'after'] as const) {
-  test(`X5: ended ${when} any of its writes, for each of them: the same end, and one key`, { timeout: 120_000 }, async () => {
+  test(`X5: ended ${when} any of its writes, for each of them: the same end, and one key`, {
+    timeout: 120_000,
+  }, async () => {
     let writes = 0;
     for (let n = 1; ; n += 1) {
       await rewind();
@@ -181,14 +219,34 @@ test('X5: a real process, SIGKILLed when its key has been stored and before it h
   await toAfter();
   const proxy = await startFaultProxy(cluster.current);
   const config = await space.operatorKubeconfig(proxy.url);
-  const args = [operatorMain, '--kubeconfig', config, '--namespaces', space.name, '--http', '127.0.0.1:0', '--log-level', 'error'];
+  const args = [
+    operatorMain,
+    '--kubeconfig',
+    config,
+    '--namespaces',
+    space.name,
+    '--http',
+    '127.0.0.1:0',
+    '--log-level',
+    'silent',
+  ];
   // Without a grace time, stop() is a SIGKILL.
   const child = startChild(process.execPath, args, { name: 'operator' });
-  const isKey = ({ method, plural, path }: SeenRequest) => method === 'POST' && plural === 'secrets' && path.endsWith('/secrets');
+  const isKey = ({ method, plural, path }: SeenRequest) =>
+    method === 'POST' && plural === 'secrets' && path.endsWith('/secrets');
   proxy.inject({ match: isKey, times: 1, fault: { do: 'call', when: 'after', run: () => child.stop() } });
   try {
-    const stored = await waitFor('the key', () => space.admin.get(secretPath()), (secret) => secret !== undefined, 30_000);
-    await waitFor('the process to be gone', () => child.exited, (exited) => exited);
+    const stored = await waitFor(
+      'the key',
+      () => space.admin.get(secretPath()),
+      (secret) => secret !== undefined,
+      30_000,
+    );
+    await waitFor(
+      'the process to be gone',
+      () => child.exited,
+      (exited) => exited,
+    );
     await settle();
     expect(await keyOf()).toEqual(stored?.data);
     await expectPair();

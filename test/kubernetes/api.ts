@@ -6,7 +6,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
 
 const kubeconfig = z.object({
-  clusters: z.tuple([z.object({ cluster: z.object({ server: z.string(), 'certificate-authority': z.string() }) })]),
+  clusters: z.tuple([
+    z.object({ cluster: z.object({ server: z.string(), 'certificate-authority': z.string() }) }),
+  ]),
   users: z.tuple([z.object({ user: z.object({ token: z.string() }) })]),
 });
 
@@ -60,15 +62,22 @@ export class Api {
   /** Sends a request; a status of 400 or more is returned, not thrown. */
   request(method: string, path: string, body?: unknown, contentType = 'application/json'): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const request = https.request(`${this.server}${path}`, this.options(method, contentType), (response) => {
-        const chunks: Buffer[] = [];
-        response.on('data', (chunk: Buffer) => chunks.push(chunk));
-        response.on('error', reject);
-        response.on('end', () => {
-          const text = Buffer.concat(chunks).toString();
-          resolve({ status: response.statusCode ?? 0, body: text.startsWith('{') ? JSON.parse(text) : text });
-        });
-      });
+      const request = https.request(
+        `${this.server}${path}`,
+        this.options(method, contentType),
+        (response) => {
+          const chunks: Buffer[] = [];
+          response.on('data', (chunk: Buffer) => chunks.push(chunk));
+          response.on('error', reject);
+          response.on('end', () => {
+            const text = Buffer.concat(chunks).toString();
+            resolve({
+              status: response.statusCode ?? 0,
+              body: text.startsWith('{') ? JSON.parse(text) : text,
+            });
+          });
+        },
+      );
       request.on('error', reject);
       const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
       // Node sends the body of a DELETE without any length otherwise.
@@ -99,7 +108,11 @@ export class Api {
 
   /** Deletes at once; an object that is gone already is no error. */
   async remove(path: string): Promise<void> {
-    const answer = await this.request('DELETE', path, { apiVersion: 'v1', kind: 'DeleteOptions', gracePeriodSeconds: 0 });
+    const answer = await this.request('DELETE', path, {
+      apiVersion: 'v1',
+      kind: 'DeleteOptions',
+      gracePeriodSeconds: 0,
+    });
     if (answer.status !== 404) expectOk('DELETE', path, answer);
   }
 
@@ -107,16 +120,20 @@ export class Api {
   watch(path: string, signal: AbortSignal, onObject: (object: KubeObject) => void): Promise<void> {
     const once = () =>
       new Promise<void>((resolve) => {
-        const request = https.request(`${this.server}${path}?watch=true`, { ...this.options('GET', 'application/json'), signal }, (response) => {
-          const lines = createInterface({ input: response });
-          lines.on('line', (line) => {
-            const event = watchEvent.safeParse(JSON.parse(line));
-            if (event.success) onObject(event.data.object);
-          });
-          lines.on('error', () => resolve());
-          response.on('error', () => resolve());
-          response.on('close', () => resolve());
-        });
+        const request = https.request(
+          `${this.server}${path}?watch=true`,
+          { ...this.options('GET', 'application/json'), signal },
+          (response) => {
+            const lines = createInterface({ input: response });
+            lines.on('line', (line) => {
+              const event = watchEvent.safeParse(JSON.parse(line));
+              if (event.success) onObject(event.data.object);
+            });
+            lines.on('error', () => resolve());
+            response.on('error', () => resolve());
+            response.on('close', () => resolve());
+          },
+        );
         request.on('error', () => resolve());
         request.end();
       });
@@ -133,19 +150,26 @@ export class Api {
   }
 
   private options(method: string, contentType: string): https.RequestOptions {
-    return { method, agent: this.agent, headers: { authorization: `Bearer ${this.token}`, 'content-type': contentType } };
+    return {
+      method,
+      agent: this.agent,
+      headers: { authorization: `Bearer ${this.token}`, 'content-type': contentType },
+    };
   }
 }
 
 function expectOk(method: string, path: string, answer: Answer): unknown {
-  if (answer.status >= 400) throw new Error(`${method} ${path} answered ${answer.status}: ${JSON.stringify(answer.body)}`);
+  if (answer.status >= 400)
+    throw new Error(`${method} ${path} answered ${answer.status}: ${JSON.stringify(answer.body)}`);
   return answer.body;
 }
 
 /** Paths of namespaced resources. */
 export const paths = {
-  core: (namespace: string, resource: string, name?: string) => `/api/v1/namespaces/${namespace}/${resource}${suffix(name)}`,
-  apps: (namespace: string, resource: string, name?: string) => `/apis/apps/v1/namespaces/${namespace}/${resource}${suffix(name)}`,
+  core: (namespace: string, resource: string, name?: string) =>
+    `/api/v1/namespaces/${namespace}/${resource}${suffix(name)}`,
+  apps: (namespace: string, resource: string, name?: string) =>
+    `/apis/apps/v1/namespaces/${namespace}/${resource}${suffix(name)}`,
   postern: (namespace: string, resource: string, name?: string) =>
     `/apis/postern.dev/v1alpha1/namespaces/${namespace}/${resource}${suffix(name)}`,
 };

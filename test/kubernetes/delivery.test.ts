@@ -6,7 +6,11 @@ import { type DeliveryResult, deliverObjects } from '../../operator/platform/kub
 import { ObjectCache } from '../../operator/platform/kubernetes/object-cache.ts';
 import type { Owner, StoredObject } from '../../operator/platform/kubernetes/object-plan.ts';
 import { isNotFound } from '../../operator/platform/kubernetes/runtime/api-error.ts';
-import { type ApiClient, createApiClient, loadKubeConfig } from '../../operator/platform/kubernetes/runtime/client.ts';
+import {
+  type ApiClient,
+  createApiClient,
+  loadKubeConfig,
+} from '../../operator/platform/kubernetes/runtime/client.ts';
 import { parseRawObject, summarize } from '../../operator/platform/kubernetes/stored-object.ts';
 import type { RenderedMta } from '../../operator/platform/platform.ts';
 import { useControlPlane } from '../cluster/shared.ts';
@@ -53,21 +57,42 @@ function rendered(contents: Record<number, string>, secrets: Record<number, stri
   const named = (files: typeof shards) => files.map(({ file, sha256: digest }) => ({ file, sha256: digest }));
   const revision = sha256(JSON.stringify(secrets));
   const bundleHash = sha256(JSON.stringify([contents, revision]));
-  const index = { version: 1, namespace: space.name, mta: 'default', bundleHash, secretsRevision: revision, shards: named(shards), domains: {}, routes: {} };
+  const index = {
+    version: 1,
+    namespace: space.name,
+    mta: 'default',
+    bundleHash,
+    secretsRevision: revision,
+    shards: named(shards),
+    domains: {},
+    routes: {},
+  };
   const secretIndex = { version: 1, revision, shards: named(secretShards) };
   const pack = (files: typeof shards) => files.map(({ file, text }) => [file, gzipSync(text)] as const);
   return {
     mta: 'default',
     bundleHash,
     coldHash: 'c',
-    publicFiles: new Map<string, Uint8Array>([...pack(shards), ['index.json', Buffer.from(JSON.stringify(index))]]),
-    secretFiles: new Map<string, Uint8Array>([...pack(secretShards), ['secret-index.json', Buffer.from(JSON.stringify(secretIndex))]]),
+    publicFiles: new Map<string, Uint8Array>([
+      ...pack(shards),
+      ['index.json', Buffer.from(JSON.stringify(index))],
+    ]),
+    secretFiles: new Map<string, Uint8Array>([
+      ...pack(secretShards),
+      ['secret-index.json', Buffer.from(JSON.stringify(secretIndex))],
+    ]),
     coldFiles: new Map([['smtp.ini', '[main]\n']]),
   };
 }
 
 function deliver(mta: RenderedMta, allLoaded: boolean): Promise<DeliveryResult> {
-  return deliverObjects({ client, namespace: space.name, configMaps: uncached('ConfigMap'), secrets: uncached('Secret') }, mta, owner, allLoaded, AbortSignal.timeout(30_000));
+  return deliverObjects(
+    { client, namespace: space.name, configMaps: uncached('ConfigMap'), secrets: uncached('Secret') },
+    mta,
+    owner,
+    allLoaded,
+    AbortSignal.timeout(30_000),
+  );
 }
 
 /** A cache that asks each time: these tests are about what is written. */
@@ -86,18 +111,29 @@ function uncached(kind: 'ConfigMap' | 'Secret'): ObjectCache<StoredObject> {
 }
 
 async function renderedObjectsNow(): Promise<KubeObject[]> {
-  const lists = await Promise.all(['configmaps', 'secrets'].map((resource) => space.admin.list(paths.core(space.name, resource))));
+  const lists = await Promise.all(
+    ['configmaps', 'secrets'].map((resource) => space.admin.list(paths.core(space.name, resource))),
+  );
   return lists.flat().filter(({ metadata }) => metadata.name.startsWith('postern-default-'));
 }
 
 /** Names, files and contents, without what differs in every run. */
 async function picture(): Promise<unknown> {
-  return (await renderedObjectsNow()).map(({ metadata, data, binaryData }) => ({ name: metadata.name, labels: metadata.labels, data, binaryData }));
+  return (await renderedObjectsNow()).map(({ metadata, data, binaryData }) => ({
+    name: metadata.name,
+    labels: metadata.labels,
+    data,
+    binaryData,
+  }));
 }
 
 /** The bundle that a pod which starts now would load; undefined: it finds no whole set. */
 async function loadable(): Promise<string | undefined> {
-  const files = new Map((await renderedObjectsNow()).flatMap(({ data, binaryData }) => Object.entries({ ...data, ...binaryData })));
+  const files = new Map(
+    (await renderedObjectsNow()).flatMap(({ data, binaryData }) =>
+      Object.entries({ ...data, ...binaryData }),
+    ),
+  );
   const index = files.get('index.json');
   if (index === undefined) return undefined;
   const { bundleHash, shards } = JSON.parse(index);
@@ -115,7 +151,8 @@ test('X5: ended before any of its writes, it leaves a whole set, and comes to th
   let writes = 0;
   for (let n = 1; ; n += 1) {
     for (const { metadata } of await renderedObjectsNow()) {
-      for (const resource of ['configmaps', 'secrets']) await space.admin.remove(paths.core(space.name, resource, metadata.name));
+      for (const resource of ['configmaps', 'secrets'])
+        await space.admin.remove(paths.core(space.name, resource, metadata.name));
     }
     await deliver(first, false);
     proxy.requests.length = 0;
@@ -160,7 +197,12 @@ test('what is equal is not written again', async () => {
 
 test('an object of our name that is not ours is not touched, and no index names what could not be written', async () => {
   const mta = rendered({ 1: 'one', 2: 'two' });
-  const foreign = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'postern-default-01' }, data: { mine: 'x' } };
+  const foreign = {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'postern-default-01' },
+    data: { mine: 'x' },
+  };
   const created = await space.admin.create(paths.core(space.name, 'configmaps'), foreign);
   const { refused } = await deliver(mta, false);
   expect(refused).toEqual([expect.stringContaining('ConfigMap postern-default-01 exists')]);
@@ -174,6 +216,8 @@ test('X20: two generations of a full shard fit into one object; more is refused 
   const full = [rendered({ 1: noise() }), rendered({ 1: noise() })];
   for (const version of full) await deliver(version, false);
   expect(await loadable()).toBe(full[1]?.bundleHash);
-  await expect(deliver(rendered({ 1: randomBytes(1_100_000).toString('base64') }), false)).rejects.toThrow(/postern-default-01/);
+  await expect(deliver(rendered({ 1: randomBytes(1_100_000).toString('base64') }), false)).rejects.toThrow(
+    /postern-default-01/,
+  );
   expect(await loadable()).toBe(full[1]?.bundleHash);
 });

@@ -1,7 +1,10 @@
 // A signing key from the manifest to the DNS record: one key, made once, published with nsupdate, and kept whatever happens.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { kinds } from '../../operator/api/index.ts';
+import { namespaceRules } from '../../operator/crd/rbac.ts';
 import type { RunningOperator } from '../../operator/operator.ts';
 import { useControlPlane } from '../cluster/shared.ts';
+import { type FaultProxy, type SeenRequest, startFaultProxy } from '../faults/proxy.ts';
 import { type NameServer, type Resolver, startNameServer, startResolver } from '../parts/bind.ts';
 import { paths } from './api.ts';
 import { Kubelet } from './kubelet.ts';
@@ -14,10 +17,16 @@ let kubelet: Kubelet;
 let operator: RunningOperator;
 let server: NameServer;
 let resolver: Resolver;
+/** Sees what the operator asks for. */
+let proxy: FaultProxy;
 
 beforeAll(async () => {
   server = await startNameServer({
-    '.': ['@ NS ns.signed.example.', 'signed.example. NS ns.signed.example.', 'ns.signed.example. A 192.0.2.53'],
+    '.': [
+      '@ NS ns.signed.example.',
+      'signed.example. NS ns.signed.example.',
+      'ns.signed.example. A 192.0.2.53',
+    ],
     'signed.example': ['@ NS ns.signed.example.', 'ns A 192.0.2.53'],
   });
   resolver = await startResolver(server.server);
@@ -25,17 +34,19 @@ beforeAll(async () => {
   space = await TestNamespace.prepare(cluster.current, await cluster.freshNamespace('dkim'));
   kubelet = await Kubelet.start(space.admin, space.name, 'default', 1);
   await kubelet.addPod('mail-0');
-  operator = await startOperatorIn(space, {
-    slowPollMs: 500,
-    resolvers: [resolver.server],
-    dns: { authoritativeServer: () => server.server },
-  });
+  proxy = await startFaultProxy(cluster.current);
+  const dns = { authoritativeServer: () => server.server };
+  operator = await startOperatorIn(space, { slowPollMs: 500, resolvers: [resolver.server], dns }, proxy.url);
   await space.apply(
     {
       apiVersion: 'postern.dev/v1alpha1',
       kind: 'MailDomain',
       metadata: { name: 'signed' },
-      spec: { domain: 'signed.example', mailbox: { maildir: {} }, recipients: { mode: 'List', addresses: ['bob'] } },
+      spec: {
+        domain: 'signed.example',
+        mailbox: { maildir: {} },
+        recipients: { mode: 'List', addresses: ['bob'] },
+      },
     },
     dkimKey('signed', 'one'),
   );
@@ -44,6 +55,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await operator?.stop();
   await kubelet?.stop();
+  await proxy?.stop();
   await resolver?.stop();
   await server?.stop();
   space?.admin.close();
@@ -63,11 +75,21 @@ const secretPath = (name: string) => paths.core(space.name, 'secrets', `postern-
 async function recordOf(name: string): Promise<{ name: string; value: string; chunks: string[] }> {
   const object = await space.admin.get(paths.postern(space.name, 'dkimkeys', name));
   const record: unknown = object?.status?.['dnsRecord'];
-  if (typeof record !== 'object' || record === null || !('name' in record) || !('value' in record) || !('chunks' in record)) {
+  if (
+    typeof record !== 'object' ||
+    record === null ||
+    !('name' in record) ||
+    !('value' in record) ||
+    !('chunks' in record)
+  ) {
     throw new Error(`DkimKey ${name} has no record`);
   }
   const { name: host, value, chunks } = record;
-  return { name: String(host), value: String(value), chunks: Array.isArray(chunks) ? chunks.map(String) : [] };
+  return {
+    name: String(host),
+    value: String(value),
+    chunks: Array.isArray(chunks) ? chunks.map(String) : [],
+  };
 }
 
 test('K7: the record is published with nsupdate, and found', async () => {
@@ -101,7 +123,12 @@ test('X9: a deleted key is named, and no other is made while DNS has the old one
   expect((await recordOf('signed')).value).toBe(value);
 
   const { name, labels, annotations } = before?.metadata ?? { name: '', labels: {}, annotations: {} };
-  const restored = { apiVersion: 'v1', kind: 'Secret', metadata: { name, labels, annotations }, data: before?.data };
+  const restored = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name, labels, annotations },
+    data: before?.data,
+  };
   await space.admin.create(paths.core(space.name, 'secrets'), restored);
   await space.waitForCondition('dkimkeys', 'signed', 'Ready', /^True/, 10_000);
 });
@@ -116,7 +143,13 @@ test('X9: a truncated key and another key are named, and left as they are', asyn
   await space.waitForCondition('dkimkeys', 'other', 'KeyGenerated', /^True/);
   const other = (await space.admin.get(secretPath('other')))?.data;
   await space.admin.mergePatch(secretPath('signed'), { data: other });
-  await space.waitForCondition('dkimkeys', 'signed', 'KeyGenerated', /^False\/InvalidKey.*another key/, 10_000);
+  await space.waitForCondition(
+    'dkimkeys',
+    'signed',
+    'KeyGenerated',
+    /^False\/InvalidKey.*another key/,
+    10_000,
+  );
   expect((await space.admin.get(secretPath('signed')))?.data).toEqual(other);
 
   await space.admin.mergePatch(secretPath('signed'), { data: good });
@@ -124,7 +157,10 @@ test('X9: a truncated key and another key are named, and left as they are', asyn
 });
 
 test('the private key stands in Secrets alone: not in status, events, ConfigMaps or hashes of them', async () => {
-  const key = Buffer.from((await space.admin.get(secretPath('signed')))?.data['tls.key'] ?? '', 'base64').toString();
+  const key = Buffer.from(
+    (await space.admin.get(secretPath('signed')))?.data['tls.key'] ?? '',
+    'base64',
+  ).toString();
   const body = key.split('\n').find((line) => line.length === 64 && !line.startsWith('-----')) ?? 'no key';
   const everything = await Promise.all([
     space.admin.list(paths.core(space.name, 'configmaps')),
@@ -135,3 +171,74 @@ test('the private key stands in Secrets alone: not in status, events, ConfigMaps
   expect(body).toHaveLength(64);
   expect(JSON.stringify(everything)).not.toContain(body);
 });
+
+test('OP4: every right that the operator has is one that it uses', async () => {
+  // What the tests above left out: other kinds, a Route in use, an event that is repeated, a roll, and shards that go.
+  const domainRefs = [{ name: 'routed' }];
+  const object = (kind: string, spec: object) => ({
+    apiVersion: 'postern.dev/v1alpha1',
+    kind,
+    metadata: { name: 'x' },
+    spec,
+  });
+  await space.apply(
+    object('IpAccessList', { action: 'Block', domainRefs, addresses: ['192.0.2.1'] }),
+    object('InboundGateway', { domainRefs, addresses: ['192.0.2.2'] }),
+    object('TlsPolicy', { title: 'x', domainRefs, directions: ['Inbound'], peerDomains: ['bank.example'] }),
+    {
+      apiVersion: 'postern.dev/v1alpha1',
+      kind: 'Route',
+      metadata: { name: 'mailbox' },
+      spec: { host: '127.0.0.1', port: 2599, protocol: 'SMTP', tls: { mode: 'Disabled' } },
+    },
+    {
+      apiVersion: 'postern.dev/v1alpha1',
+      kind: 'MailDomain',
+      metadata: { name: 'routed' },
+      spec: {
+        domain: 'routed.example',
+        mailbox: { routeRef: { name: 'mailbox' } },
+        recipients: { mode: 'List', addresses: ['bob'] },
+      },
+    },
+  );
+  await space.waitForCondition('maildomains', 'routed', 'Ready', /^True/);
+  const index = paths.core(space.name, 'configmaps', 'postern-default-index');
+  for (let time = 0; time < 2; time += 1) {
+    await space.admin.remove(index);
+    await waitFor(
+      'the index to be back',
+      () => space.admin.get(index),
+      (object) => object !== undefined,
+    );
+  }
+  await space.admin.mergePatch(paths.core(space.name, 'configmaps', 'postern-mta-default'), {
+    data: { 'mta.yaml': 'heloName: mx2.example.com\n' },
+  });
+  await space.kubectl(['delete', kinds.map(({ plural }) => plural).join(','), '--all', '--timeout=30s']);
+
+  const allowed = namespaceRules(kinds).flatMap(({ resources, verbs }) =>
+    resources.flatMap((resource) => verbs.map((verb) => `${verb} ${resource}`)),
+  );
+  await waitFor(
+    'all rights to be used; left over',
+    () => {
+      const used = new Set(proxy.requests.map(rightOf));
+      return allowed.filter((right) => !used.has(right));
+    },
+    (unused) => unused.length === 0,
+  );
+});
+
+const writingVerbs: Readonly<Record<string, string>> = {
+  POST: 'create',
+  PUT: 'update',
+  PATCH: 'patch',
+  DELETE: 'delete',
+};
+
+/** What a request needs, as `verb resource`. */
+function rightOf({ method, kind, path, plural }: SeenRequest): string {
+  const verb = kind === 'write' ? writingVerbs[method] : kind;
+  return `${verb} ${plural}${path.endsWith('/status') ? '/status' : ''}`;
+}

@@ -36,14 +36,23 @@ export class TestNamespace {
       name: operatorAccount,
       namespace: name,
     });
-    await namespace.grant('tenant', tenantRules, { kind: 'User', name: tenant.name, apiGroup: 'rbac.authorization.k8s.io' });
+    await namespace.grant('tenant', tenantRules, {
+      kind: 'User',
+      name: tenant.name,
+      apiGroup: 'rbac.authorization.k8s.io',
+    });
     await namespace.settings('default');
     return namespace;
   }
 
   /** The ConfigMap that the tenant chart makes from its values. */
   async settings(mta: string, yaml = 'heloName: mx.example.com\n'): Promise<void> {
-    const configMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `postern-mta-${mta}` }, data: { 'mta.yaml': yaml } };
+    const configMap = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: `postern-mta-${mta}` },
+      data: { 'mta.yaml': yaml },
+    };
     await this.admin.create(paths.core(this.name, 'configmaps'), configMap);
   }
 
@@ -54,14 +63,21 @@ export class TestNamespace {
 
   /** Runs kubectl as the tenant. @returns what it printed. @throws Error if it fails. */
   async kubectl(args: readonly string[], stdin?: string): Promise<string> {
-    const { code, stdout, stderr } = await this.controlPlane.kubectl(tenant.name, ['-n', this.name, ...args], stdin);
+    const { code, stdout, stderr } = await this.controlPlane.kubectl(
+      tenant.name,
+      ['-n', this.name, ...args],
+      stdin,
+    );
     if (code !== 0) throw new Error(`kubectl ${args.join(' ')} ended with ${code}: ${stderr}`);
     return stdout;
   }
 
   /** Applies manifests as the tenant. */
   async apply(...manifests: readonly object[]): Promise<void> {
-    await this.kubectl(['apply', '-f', '-'], manifests.map((manifest) => JSON.stringify(manifest)).join('\n---\n'));
+    await this.kubectl(
+      ['apply', '-f', '-'],
+      manifests.map((manifest) => JSON.stringify(manifest)).join('\n---\n'),
+    );
   }
 
   /** The status of one condition of an object, its reason and message, as `True/Ready: text`. */
@@ -73,28 +89,49 @@ export class TestNamespace {
   }
 
   /** Waits until a condition reads as expected. @throws Error with what it reads instead, after `deadlineMs`. */
-  async waitForCondition(plural: string, name: string, type: string, expected: RegExp, deadlineMs = 20_000): Promise<string> {
-    return waitFor(`${type} of ${plural}/${name} to be ${expected}`, () => this.condition(plural, name, type), (text) => expected.test(text), deadlineMs);
+  async waitForCondition(
+    plural: string,
+    name: string,
+    type: string,
+    expected: RegExp,
+    deadlineMs = 20_000,
+  ): Promise<string> {
+    return waitFor(
+      `${type} of ${plural}/${name} to be ${expected}`,
+      () => this.condition(plural, name, type),
+      (text) => expected.test(text),
+      deadlineMs,
+    );
   }
 
   /** resourceVersion of everything in the namespace that an operator writes, by `resource/name`. */
   async versions(): Promise<Record<string, string>> {
     const collections = [
       ...kinds.map(({ plural }) => [plural, paths.postern(this.name, plural)] as const),
-      ...['configmaps', 'secrets', 'pods'].map((resource) => [resource, paths.core(this.name, resource)] as const),
+      ...['configmaps', 'secrets', 'pods'].map(
+        (resource) => [resource, paths.core(this.name, resource)] as const,
+      ),
       ['statefulsets', paths.apps(this.name, 'statefulsets')] as const,
     ];
     const lists = await Promise.all(
       collections.map(async ([resource, path]) =>
-        (await this.admin.list(path)).map(({ metadata }) => [`${resource}/${metadata.name}`, metadata.resourceVersion] as const),
+        (await this.admin.list(path)).map(
+          ({ metadata }) => [`${resource}/${metadata.name}`, metadata.resourceVersion] as const,
+        ),
       ),
     );
     return Object.fromEntries(lists.flat());
   }
 
   private async grant(name: string, rules: readonly PolicyRule[], subject: object): Promise<void> {
-    const rbac = (resource: string) => `/apis/rbac.authorization.k8s.io/v1/namespaces/${this.name}/${resource}`;
-    await this.admin.create(rbac('roles'), { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role', metadata: { name }, rules });
+    const rbac = (resource: string) =>
+      `/apis/rbac.authorization.k8s.io/v1/namespaces/${this.name}/${resource}`;
+    await this.admin.create(rbac('roles'), {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'Role',
+      metadata: { name },
+      rules,
+    });
     await this.admin.create(rbac('rolebindings'), {
       apiVersion: 'rbac.authorization.k8s.io/v1',
       kind: 'RoleBinding',
@@ -107,8 +144,16 @@ export class TestNamespace {
 
 /** What somebody who may edit a namespace may do there. */
 const tenantRules: PolicyRule[] = [
-  { apiGroups: ['postern.dev'], resources: kinds.map(({ plural }) => plural), verbs: ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'] },
-  { apiGroups: [''], resources: ['configmaps', 'secrets'], verbs: ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'] },
+  {
+    apiGroups: ['postern.dev'],
+    resources: kinds.map(({ plural }) => plural),
+    verbs: ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'],
+  },
+  {
+    apiGroups: [''],
+    resources: ['configmaps', 'secrets'],
+    verbs: ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'],
+  },
 ];
 
 /**
@@ -127,7 +172,9 @@ export async function waitFor<T>(
     const answer = await ask();
     if (accepts(answer)) return answer;
     if (performance.now() > deadline) {
-      throw new Error(`waited ${deadlineMs} ms for ${what}; it is ${typeof answer === 'string' ? answer : JSON.stringify(answer)}`);
+      throw new Error(
+        `waited ${deadlineMs} ms for ${what}; it is ${typeof answer === 'string' ? answer : JSON.stringify(answer)}`,
+      );
     }
     await delay(pollMs);
   }

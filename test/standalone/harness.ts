@@ -116,7 +116,7 @@ export function runPostern(args: readonly string[]): ChildProcess {
 }
 
 /** Repeats `look` until it finds something; what it throws counts as nothing found until the time is over. */
-export async function eventually<T>(
+async function eventually<T>(
   what: string,
   look: () => Promise<T | undefined>,
   context = () => '',
@@ -133,4 +133,10 @@ export async function eventually<T>(
     if (Date.now() > deadline) throw new Error(`did not happen: ${what}\n${context()}`, { cause: last });
     await delay(25);
   }
+}
+
+/** Whether a process runs; one that is dead and only waits to be reaped does not. */
+export async function isRunning(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ') X');
+  return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
 }

@@ -26,6 +26,7 @@ function lookUp({ route }: Lookup): Promise<LookupAnswer> {
 const localPart = (path: string) => path.split('@', 1)[0];
 
 const parts = {
+  ...productParts,
   judge: {
     connect: (...[policy, facts, draining]: Parameters<typeof judge.connect>) => {
       if (facts.peer === '127.0.0.99') explode('throw');

@@ -122,7 +122,10 @@ export class MtaProcess {
   }
 
   /** A connection, before its banner is read. */
-  async connect(name: 'smtp' | 'submission' = 'smtp', localAddress?: string): Promise<SmtpClient> {
+  async connect(
+    name: 'smtp' | 'submission' | 'submissions' = 'smtp',
+    localAddress?: string,
+  ): Promise<SmtpClient> {
     const client = await SmtpClient.connect({ ...this.address(name), ...(localAddress && { localAddress }) });
     this.clients.add(client);
     return client;

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { canonicalJson } from '../../../bundle/canonical.ts';
-import { type KindName, parseObject, type PosternObject, problemText } from '../../api/index.ts';
+import { type KindName, type PosternObject, parseObject, problemText } from '../../api/index.ts';
 import { annotations, defaultStatePort, labels } from './names.ts';
 import type { ObjectMeta, Resource } from './runtime/resource.ts';
 
@@ -11,7 +11,9 @@ export interface CachedObject {
   /** Without spec and status: for events and finalizers. */
   readonly identity: Resource;
   /** The object with defaults, or why an object that the API server took does not parse (stored under an older CRD). */
-  readonly parsed: { readonly ok: true; readonly object: PosternObject } | { readonly ok: false; readonly problem: string };
+  readonly parsed:
+    | { readonly ok: true; readonly object: PosternObject }
+    | { readonly ok: false; readonly problem: string };
   /** Canonical JSON of the status as it is stored; it may hold fields that `parsed` leaves out. */
   readonly statusText: string;
 }
@@ -70,11 +72,17 @@ export function toCachedWorkload(object: Resource): CachedWorkload {
 
 const pod = z.looseObject({
   metadata: z.looseObject({
-    ownerReferences: z.array(z.looseObject({ uid: z.string(), controller: z.boolean().default(false) })).default([]),
+    ownerReferences: z
+      .array(z.looseObject({ uid: z.string(), controller: z.boolean().default(false) }))
+      .default([]),
   }),
   spec: z.looseObject({
     containers: z
-      .array(z.looseObject({ ports: z.array(z.looseObject({ name: z.string().default(''), containerPort: z.int() })).default([]) }))
+      .array(
+        z.looseObject({
+          ports: z.array(z.looseObject({ name: z.string().default(''), containerPort: z.int() })).default([]),
+        }),
+      )
       .default([]),
   }),
   status: z
@@ -103,7 +111,9 @@ export interface CachedPod {
 
 export function toCachedPod(object: Resource): CachedPod {
   const { metadata, spec, status } = pod.parse(object);
-  const named = spec.containers.flatMap(({ ports }) => ports).find(({ name }) => name === 'http')?.containerPort;
+  const named = spec.containers
+    .flatMap(({ ports }) => ports)
+    .find(({ name }) => name === 'http')?.containerPort;
   const annotated = Number(object.metadata.annotations?.[annotations.statePort]);
   const isPort = Number.isInteger(annotated) && annotated > 0 && annotated < 65_536;
   return {

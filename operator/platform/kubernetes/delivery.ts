@@ -88,7 +88,9 @@ async function bringAbout(
   const raw = await read(target, rendered, signal);
   const stored = raw === undefined ? undefined : summarize(rendered.kind, raw);
   const plan = planObject(rendered, stored, owner, mayKeep);
-  const changedFiles = [...rendered.files].some(([file, bytes]) => stored?.digests.get(file) !== fileDigest(bytes));
+  const changedFiles = [...rendered.files].some(
+    ([file, bytes]) => stored?.digests.get(file) !== fileDigest(bytes),
+  );
   switch (plan.action) {
     case 'none':
       if (stored !== undefined) cache.wrote(rendered.name, stored.metadata.resourceVersion, stored);
@@ -105,9 +107,21 @@ async function bringAbout(
       // An object that somebody made immutable cannot be put right, only made anew.
       if (raw?.immutable === true) {
         await remove(target, rendered, raw, signal);
-        await write(target, rendered, bodyOf(rendered, target.namespace, owner, undefined, []), 'POST', signal);
+        await write(
+          target,
+          rendered,
+          bodyOf(rendered, target.namespace, owner, undefined, []),
+          'POST',
+          signal,
+        );
       } else {
-        await write(target, rendered, bodyOf(rendered, target.namespace, owner, raw, plan.keep), 'PUT', signal);
+        await write(
+          target,
+          rendered,
+          bodyOf(rendered, target.namespace, owner, raw, plan.keep),
+          'PUT',
+          signal,
+        );
       }
       return { wrote: true, changedFiles };
   }
@@ -132,7 +146,11 @@ function pathOf(target: DeliveryTarget, kind: RenderedObject['kind'], name?: str
   return corePath(target.namespace, kind === 'ConfigMap' ? 'configmaps' : 'secrets', name);
 }
 
-async function read(target: DeliveryTarget, { kind, name }: RenderedObject, signal: AbortSignal): Promise<RawObject | undefined> {
+async function read(
+  target: DeliveryTarget,
+  { kind, name }: RenderedObject,
+  signal: AbortSignal,
+): Promise<RawObject | undefined> {
   try {
     return parseRawObject(await target.client.request('GET', pathOf(target, kind, name), { signal }));
   } catch (error) {
@@ -150,7 +168,12 @@ async function write(
 ): Promise<void> {
   const path = pathOf(target, kind, method === 'PUT' ? name : undefined);
   try {
-    const stored = summarize(kind, parseRawObject(await target.client.request(method, path, { body, signal, query: { fieldManager: managerName } })));
+    const stored = summarize(
+      kind,
+      parseRawObject(
+        await target.client.request(method, path, { body, signal, query: { fieldManager: managerName } }),
+      ),
+    );
     cacheOf(target, kind).wrote(name, stored.metadata.resourceVersion, stored);
   } catch (error) {
     // Whatever went wrong, what we know of the object may be out of date.

@@ -40,7 +40,8 @@ export const stateTokenKey = 'token';
 export const defaultStatePort = 8025;
 
 /** ConfigMap of the public shard `NN`. */
-export const shardName = (mta: string, number: number): string => `postern-${mta}-${String(number).padStart(2, '0')}`;
+export const shardName = (mta: string, number: number): string =>
+  `postern-${mta}-${String(number).padStart(2, '0')}`;
 export const indexName = (mta: string): string => `postern-${mta}-index`;
 /** ConfigMap of the cold configuration files. */
 export const configName = (mta: string): string => `postern-${mta}-config`;

@@ -4,7 +4,9 @@ export interface ObjectCacheOptions<T> {
   /** Version of the object as the metadata informer shows it; undefined: it shows none of that name. */
   readonly version: (name: string) => string | undefined;
   /** GET; undefined if there is no such object. */
-  readonly read: (name: string) => Promise<{ readonly resourceVersion: string; readonly value: T } | undefined>;
+  readonly read: (
+    name: string,
+  ) => Promise<{ readonly resourceVersion: string; readonly value: T } | undefined>;
 }
 
 interface Entry<T> {

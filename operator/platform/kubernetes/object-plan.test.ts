@@ -14,7 +14,10 @@ const shard = (files: Record<string, string>): RenderedObject => ({
   files: new Map(Object.entries(files).map(([name, text]) => [name, bytes(text)])),
 });
 
-const stored = (files: Record<string, string>, metadata: Partial<StoredObject['metadata']> = {}): StoredObject => ({
+const stored = (
+  files: Record<string, string>,
+  metadata: Partial<StoredObject['metadata']> = {},
+): StoredObject => ({
   metadata: {
     name: 'postern-default-03',
     namespace: 'team',
@@ -38,14 +41,24 @@ describe('planObject', () => {
   });
 
   test('writes nothing when all is equal', () => {
-    expect(planObject(shard({ [newFile]: 'a' }), stored({ [newFile]: 'a' }), owner, never)).toEqual({ action: 'none' });
+    expect(planObject(shard({ [newFile]: 'a' }), stored({ [newFile]: 'a' }), owner, never)).toEqual({
+      action: 'none',
+    });
   });
 
   test('puts the new file beside the old one while a pod may need it, and drops it afterwards', () => {
     const rendered = shard({ [newFile]: 'new' });
-    expect(planObject(rendered, stored({ [oldFile]: 'old' }), owner, always)).toEqual({ action: 'replace', keep: [oldFile] });
-    expect(planObject(rendered, stored({ [oldFile]: 'old', [newFile]: 'new' }), owner, always)).toEqual({ action: 'none' });
-    expect(planObject(rendered, stored({ [oldFile]: 'old', [newFile]: 'new' }), owner, never)).toEqual({ action: 'replace', keep: [] });
+    expect(planObject(rendered, stored({ [oldFile]: 'old' }), owner, always)).toEqual({
+      action: 'replace',
+      keep: [oldFile],
+    });
+    expect(planObject(rendered, stored({ [oldFile]: 'old', [newFile]: 'new' }), owner, always)).toEqual({
+      action: 'none',
+    });
+    expect(planObject(rendered, stored({ [oldFile]: 'old', [newFile]: 'new' }), owner, never)).toEqual({
+      action: 'replace',
+      keep: [],
+    });
   });
 
   test('removes a shard when its last file is needed no more', () => {
@@ -55,14 +68,26 @@ describe('planObject', () => {
 
   test('X10: changed bytes and foreign keys are replaced', () => {
     const rendered = shard({ [newFile]: 'a' });
-    expect(planObject(rendered, stored({ [newFile]: 'edited' }), owner, never)).toEqual({ action: 'replace', keep: [] });
-    expect(planObject(rendered, stored({ [newFile]: 'a', 'evil.json': 'x' }), owner, always)).toEqual({ action: 'replace', keep: [] });
+    expect(planObject(rendered, stored({ [newFile]: 'edited' }), owner, never)).toEqual({
+      action: 'replace',
+      keep: [],
+    });
+    expect(planObject(rendered, stored({ [newFile]: 'a', 'evil.json': 'x' }), owner, always)).toEqual({
+      action: 'replace',
+      keep: [],
+    });
   });
 
   test('X10: a stripped label or owner comes back', () => {
     const rendered = shard({ [newFile]: 'a' });
-    expect(planObject(rendered, stored({ [newFile]: 'a' }, { labels: {} }), owner, never)).toEqual({ action: 'replace', keep: [] });
-    expect(planObject(rendered, stored({ [newFile]: 'a' }, { ownerReferences: [] }), owner, never)).toEqual({ action: 'replace', keep: [] });
+    expect(planObject(rendered, stored({ [newFile]: 'a' }, { labels: {} }), owner, never)).toEqual({
+      action: 'replace',
+      keep: [],
+    });
+    expect(planObject(rendered, stored({ [newFile]: 'a' }, { ownerReferences: [] }), owner, never)).toEqual({
+      action: 'replace',
+      keep: [],
+    });
   });
 
   test('an object without any mark of ours is never overwritten nor removed', () => {
@@ -80,8 +105,17 @@ describe('planObject', () => {
   });
 
   test('after the StatefulSet was made anew, the new one becomes the owner', () => {
-    const before = ownedBy({ ...owner, uid: 'uid-0' }, [{ apiVersion: 'v1', kind: 'Thing', name: 't', uid: 't' }]);
-    expect(planObject(shard({ [newFile]: 'a' }), stored({ [newFile]: 'a' }, { ownerReferences: before }), owner, never)).toEqual({
+    const before = ownedBy({ ...owner, uid: 'uid-0' }, [
+      { apiVersion: 'v1', kind: 'Thing', name: 't', uid: 't' },
+    ]);
+    expect(
+      planObject(
+        shard({ [newFile]: 'a' }),
+        stored({ [newFile]: 'a' }, { ownerReferences: before }),
+        owner,
+        never,
+      ),
+    ).toEqual({
       action: 'replace',
       keep: [],
     });

@@ -10,7 +10,7 @@ export interface OwnerReference {
 }
 
 /** Metadata as the API server stores it, as far as it is read here. */
-export interface StoredMetadata {
+interface StoredMetadata {
   readonly name: string;
   readonly namespace: string;
   readonly uid: string;
@@ -69,10 +69,13 @@ export function planObject(
   }
   const keep =
     rendered.role === 'shard'
-      ? [...stored.digests.keys()].filter((file) => !rendered.files.has(file) && isShardFile(rendered.kind, file) && mayKeep(file))
+      ? [...stored.digests.keys()].filter(
+          (file) => !rendered.files.has(file) && isShardFile(rendered.kind, file) && mayKeep(file),
+        )
       : [];
   if (rendered.files.size + keep.length === 0) return { action: 'remove' };
-  const same = !stored.immutable && isMarked(stored.metadata, owner) && hasExactly(stored.digests, rendered.files, keep);
+  const same =
+    !stored.immutable && isMarked(stored.metadata, owner) && hasExactly(stored.digests, rendered.files, keep);
   return same ? { action: 'none' } : { action: 'replace', keep };
 }
 
@@ -89,7 +92,10 @@ export function renderedLabels(mta: string): Record<string, string> {
 /** The owner references of a rendered object: the MTA's StatefulSet controls it, whoever else was named stays named. */
 export function ownedBy(owner: Owner, others: readonly OwnerReference[]): OwnerReference[] {
   const kept = others.filter((reference) => reference.controller !== true && reference.uid !== owner.uid);
-  return [...kept, { apiVersion: 'apps/v1', kind: 'StatefulSet', name: owner.name, uid: owner.uid, controller: true }];
+  return [
+    ...kept,
+    { apiVersion: 'apps/v1', kind: 'StatefulSet', name: owner.name, uid: owner.uid, controller: true },
+  ];
 }
 
 /**
@@ -97,13 +103,19 @@ export function ownedBy(owner: Owner, others: readonly OwnerReference[]): OwnerR
  * StatefulSet (by uid, which nobody guesses by accident) as its owner.
  */
 function isOurs(metadata: StoredMetadata, owner: Owner): boolean {
-  const labelled = metadata.labels[labels.managedBy] === managerName && metadata.labels[labels.mta] === owner.mta;
+  const labelled =
+    metadata.labels[labels.managedBy] === managerName && metadata.labels[labels.mta] === owner.mta;
   return labelled || metadata.ownerReferences.some((reference) => reference.uid === owner.uid);
 }
 
 function isMarked(metadata: StoredMetadata, owner: Owner): boolean {
-  const labelled = Object.entries(renderedLabels(owner.mta)).every(([key, value]) => metadata.labels[key] === value);
-  return labelled && metadata.ownerReferences.some((reference) => reference.uid === owner.uid && reference.controller === true);
+  const labelled = Object.entries(renderedLabels(owner.mta)).every(
+    ([key, value]) => metadata.labels[key] === value,
+  );
+  return (
+    labelled &&
+    metadata.ownerReferences.some((reference) => reference.uid === owner.uid && reference.controller === true)
+  );
 }
 
 function hasExactly(

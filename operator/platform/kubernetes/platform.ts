@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { ObjectStatus } from '../../api/index.ts';
 import { keyAnnotations } from '../../compile/dkim-secret.ts';
 import type { CompileOptions, DkimObservation, Snapshot, StatusRecord, Want } from '../../compile/model.ts';
@@ -6,20 +5,19 @@ import { dkimKeySecret } from '../../reconcile/keys.ts';
 import type { Platform, RenderedMta } from '../platform.ts';
 import type { CachedObject, CachedWorkload } from './cached.ts';
 import { deliverObjects } from './delivery.ts';
-import { annotations, corePath, managerName, routeFinalizer, stateTokenKey, stateTokenName } from './names.ts';
-import { type Owner, ownedBy, renderedLabels } from './object-plan.ts';
-import { pollDelay } from './poll-delay.ts';
+import { annotations, routeFinalizer } from './names.ts';
+import type { Owner } from './object-plan.ts';
 import { hasLoaded } from './pod-observer.ts';
+import { pollDelay } from './poll-delay.ts';
 import { announce, needsRoll, roll } from './rollout.ts';
-import { isConflict, isNotFound } from './runtime/api-error.ts';
-import { patchTypes } from './runtime/client.ts';
+import { isNotFound } from './runtime/api-error.ts';
 import type { EventRecorder } from './runtime/events.ts';
 import type { MailOperator } from './runtime/mail-operator.ts';
+import { annotateSecret, createSecretOnce, ensureStateToken } from './secrets.ts';
 import { takeSnapshot } from './snapshot.ts';
 import { pluralOf } from './status-writer.ts';
-import { parseRawObject } from './stored-object.ts';
 import type { Tenant } from './tenant.ts';
-import { type TenantCache, toSecretRecord } from './tenant-cache.ts';
+import type { TenantCache } from './tenant-cache.ts';
 import { transitionsOf } from './transitions.ts';
 
 export interface KubernetesPlatformOptions {
@@ -60,7 +58,8 @@ export class KubernetesPlatform implements Platform {
     const dues = [now() + slowPollMs];
     for (const [mta, pods] of tenant.observed) {
       const announcement = tenant.announcements.get(mta);
-      if (announcement === undefined || pods.every((pod) => hasLoaded(pod, announcement.bundleHash))) continue;
+      if (announcement === undefined || pods.every((pod) => hasLoaded(pod, announcement.bundleHash)))
+        continue;
       dues.push(now() + Math.min(pollDelay(now() - announcement.writtenAt), slowPollMs));
     }
     return Math.min(...dues, ...tenant.touchDue.values());
@@ -71,6 +70,8 @@ export class KubernetesPlatform implements Platform {
     const cache = cacheOf(tenant);
     const { compileOptions, signal, log } = this.options;
     const allowedDomains = await tenant.allowedDomains();
+    // Delivering says anew when a pod is due; an MTA that is not delivered to must not keep us awake.
+    tenant.touchDue.clear();
     return takeSnapshot({
       tenant,
       cache,
@@ -78,7 +79,8 @@ export class KubernetesPlatform implements Platform {
       options: allowedDomains === undefined ? compileOptions : { ...compileOptions, allowedDomains },
       now: this.options.now(),
       signal,
-      unreadable: (kind, name, problem) => log.warn(`${kind} ${namespace}/${name} does not parse and is left out: ${problem}`),
+      unreadable: (kind, name, problem) =>
+        log.warn(`${kind} ${namespace}/${name} does not parse and is left out: ${problem}`),
     });
   }
 
@@ -91,23 +93,45 @@ export class KubernetesPlatform implements Platform {
     if (workload === undefined || others.length > 0) return;
     const owner: Owner = { mta: mta.mta, name: workload.name, uid: workload.uid };
     const pods = tenant.observed.get(mta.mta) ?? [];
-    await this.ensureStateToken(tenant, cache, owner, signal);
+    await ensureStateToken(client, cache, owner, signal);
 
     const allLoaded = pods.every((pod) => hasLoaded(pod, mta.bundleHash));
-    const target = { client, namespace, configMaps: cache.renderedConfigMaps, secrets: cache.renderedSecrets };
+    const target = {
+      client,
+      namespace,
+      configMaps: cache.renderedConfigMaps,
+      secrets: cache.renderedSecrets,
+    };
     const { wroteHot, refused, restored } = await deliverObjects(target, mta, owner, allLoaded, signal);
     this.tell(workload, 'RenderedObjectRefused', refused);
-    this.tell(workload, 'RenderedObjectRestored', restored.map((name) => `${name} had been changed or deleted, and is restored`));
+    this.tell(
+      workload,
+      'RenderedObjectRestored',
+      restored.map((name) => `${name} had been changed or deleted, and is restored`),
+    );
     if (refused.length > 0) throw new Error(`MTA ${mta.mta}: ${refused.join('; ')}`);
 
     const announcement = tenant.announce(mta.mta, mta.bundleHash, wroteHot, now());
-    const due = await announce({ client, namespace, pods, announcement, justWritten: wroteHot, now: now(), signal });
+    const due = await announce({
+      client,
+      namespace,
+      pods,
+      announcement,
+      justWritten: wroteHot,
+      now: now(),
+      signal,
+    });
     if (due === undefined) tenant.touchDue.delete(mta.mta);
     else tenant.touchDue.set(mta.mta, due);
 
     if (!needsRoll(workload, mta.coldHash, pods)) return;
     await roll(client, namespace, workload, mta.coldHash, signal);
-    this.tell(workload, 'RolledForConfiguration', [`${annotations.configHash} is ${mta.coldHash.slice(0, 12)} now`], 'Normal');
+    this.tell(
+      workload,
+      'RolledForConfiguration',
+      [`${annotations.configHash} is ${mta.coldHash.slice(0, 12)} now`],
+      'Normal',
+    );
   }
 
   async report(namespace: string, statuses: readonly StatusRecord[], signal: AbortSignal): Promise<void> {
@@ -126,7 +150,11 @@ export class KubernetesPlatform implements Platform {
     await Promise.all(Array.from({ length: writesAtATime }, work));
     const [first] = failures;
     if (failures.length === 1) throw first;
-    if (failures.length > 1) throw new AggregateError(failures, `${failures.length} statuses of ${namespace} failed: ${String(first)}`);
+    if (failures.length > 1)
+      throw new AggregateError(
+        failures,
+        `${failures.length} statuses of ${namespace} failed: ${String(first)}`,
+      );
   }
 
   async createKeyOnce(
@@ -135,7 +163,9 @@ export class KubernetesPlatform implements Platform {
     privateKeyPem: string,
     signal: AbortSignal,
   ): Promise<void> {
-    await this.createSecretOnce(cacheOf(this.tenant(namespace)), want.secretName, dkimKeySecret(namespace, want, privateKeyPem), signal);
+    const secret = dkimKeySecret(namespace, want, privateKeyPem);
+    const cache = cacheOf(this.tenant(namespace));
+    await createSecretOnce(this.options.operator.client, cache, want.secretName, secret, signal);
   }
 
   async rememberVerified(
@@ -144,23 +174,16 @@ export class KubernetesPlatform implements Platform {
     signal: AbortSignal,
   ): Promise<void> {
     const cache = cacheOf(this.tenant(namespace));
-    const known = await cache.secrets.get(want.secretName);
-    if (known === undefined || known.annotations[keyAnnotations.verifiedTime] === want.verifiedTime) return;
-    const body = {
-      metadata: { resourceVersion: known.revision, annotations: { [keyAnnotations.verifiedTime]: want.verifiedTime } },
-    };
-    const stored = parseRawObject(
-      await this.options.operator.client.request('PATCH', corePath(namespace, 'secrets', want.secretName), {
-        body,
-        contentType: patchTypes.merge,
-        query: { fieldManager: managerName },
-        signal,
-      }),
-    );
-    cache.secrets.wrote(want.secretName, stored.metadata.resourceVersion, toSecretRecord(stored));
+    const { name, value } = { name: keyAnnotations.verifiedTime, value: want.verifiedTime };
+    await annotateSecret(this.options.operator.client, cache, want.secretName, name, value, signal);
   }
 
-  async setRouteFinalizer(namespace: string, route: string, present: boolean, signal: AbortSignal): Promise<void> {
+  async setRouteFinalizer(
+    namespace: string,
+    route: string,
+    present: boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
     signal.throwIfAborted();
     const tenant = this.tenant(namespace);
     const cached = tenant.kinds.get('Route')?.get(`${namespace}/${route}`);
@@ -183,7 +206,11 @@ export class KubernetesPlatform implements Platform {
     this.options.operator.queue.add(namespace);
   }
 
-  private async writeStatus(tenant: Tenant, { kind, name, status }: StatusRecord, signal: AbortSignal): Promise<void> {
+  private async writeStatus(
+    tenant: Tenant,
+    { kind, name, status }: StatusRecord,
+    signal: AbortSignal,
+  ): Promise<void> {
     const cached = tenant.kinds.get(kind)?.get(`${tenant.namespace}/${name}`);
     if (cached === undefined) return;
     const before = previousConditions(tenant, cached);
@@ -193,34 +220,12 @@ export class KubernetesPlatform implements Platform {
     }
   }
 
-  /** The bearer token for GET /state of the MTA's pods: made once, theirs by owner. */
-  private async ensureStateToken(tenant: Tenant, cache: TenantCache, owner: Owner, signal: AbortSignal): Promise<void> {
-    const name = stateTokenName(owner.mta);
-    if ((await cache.secrets.get(name)) !== undefined) return;
-    const token = randomBytes(32).toString('base64url');
-    const body = {
-      apiVersion: 'v1',
-      kind: 'Secret',
-      metadata: { name, namespace: tenant.namespace, labels: renderedLabels(owner.mta), ownerReferences: ownedBy(owner, []) },
-      type: 'Opaque',
-      stringData: { [stateTokenKey]: token },
-    };
-    await this.createSecretOnce(cache, name, body, signal);
-  }
-
-  /** Creates a Secret unless one of that name is there, whoever made it. */
-  private async createSecretOnce(cache: TenantCache, name: string, body: unknown, signal: AbortSignal): Promise<void> {
-    try {
-      const path = corePath(cache.namespace, 'secrets');
-      const query = { fieldManager: managerName };
-      const stored = parseRawObject(await this.options.operator.client.request('POST', path, { body, query, signal }));
-      cache.secrets.wrote(name, stored.metadata.resourceVersion, toSecretRecord(stored));
-    } catch (error) {
-      if (!isConflict(error)) throw error;
-    }
-  }
-
-  private tell(workload: CachedWorkload, reason: string, notes: readonly string[], type: 'Normal' | 'Warning' = 'Warning'): void {
+  private tell(
+    workload: CachedWorkload,
+    reason: string,
+    notes: readonly string[],
+    type: 'Normal' | 'Warning' = 'Warning',
+  ): void {
     for (const note of notes) {
       this.options.events.record({ regarding: workload.identity, type, reason, action: 'Deliver', note });
     }
@@ -234,10 +239,13 @@ export class KubernetesPlatform implements Platform {
 }
 
 function cacheOf(tenant: Tenant): TenantCache {
-  if (tenant.cache === undefined) throw new Error(`the caches of namespace ${tenant.namespace} are not full yet`);
+  if (tenant.cache === undefined)
+    throw new Error(`the caches of namespace ${tenant.namespace} are not full yet`);
   return tenant.cache;
 }
 
 function previousConditions(tenant: Tenant, cached: CachedObject): NonNullable<ObjectStatus['conditions']> {
-  return cached.parsed.ok ? (tenant.statuses.current(cached, cached.parsed.object).status?.conditions ?? []) : [];
+  return cached.parsed.ok
+    ? (tenant.statuses.current(cached, cached.parsed.object).status?.conditions ?? [])
+    : [];
 }

@@ -33,7 +33,8 @@ export class PodObserver {
       pods.map(async (pod): Promise<ObservedPod> => {
         const state = await ask(pod, request);
         const observation = { name: pod.name, mta, ready: pod.ready, state };
-        const isBehind = pod.ready && state.ok && bundleHash !== undefined && state.value.bundleHash !== bundleHash;
+        const isBehind =
+          pod.ready && state.ok && bundleHash !== undefined && state.value.bundleHash !== bundleHash;
         if (!isBehind) {
           this.behindSince.delete(pod.uid);
           return { pod, observation };

@@ -49,9 +49,15 @@ test('a refusal, a stranger and a closed port are told apart, with the address',
   expect(await ask(port)).toEqual({ ok: false, problem: `GET http://127.0.0.1:${port}/state answered 401` });
   server?.close();
   const other = await serve((_, response) => response.end('{"mta": 5}'));
-  expect(await ask(other)).toMatchObject({ ok: false, problem: expect.stringContaining('answered no MTA state: ') });
+  expect(await ask(other)).toMatchObject({
+    ok: false,
+    problem: expect.stringContaining('answered no MTA state: '),
+  });
   server?.close();
-  expect(await ask(other)).toEqual({ ok: false, problem: `GET http://127.0.0.1:${other}/state failed: ECONNREFUSED` });
+  expect(await ask(other)).toEqual({
+    ok: false,
+    problem: `GET http://127.0.0.1:${other}/state failed: ECONNREFUSED`,
+  });
 });
 
 test('an endless answer and a hung pod are given up', async () => {
@@ -62,13 +68,21 @@ test('an endless answer and a hung pod are given up', async () => {
     };
     more();
   });
-  expect(await ask(endless)).toMatchObject({ ok: false, problem: expect.stringContaining('longer than 1048576 bytes') });
+  expect(await ask(endless)).toMatchObject({
+    ok: false,
+    problem: expect.stringContaining('longer than 1048576 bytes'),
+  });
   server?.closeAllConnections();
   const hung = await serve(() => undefined);
-  expect(await ask(hung)).toMatchObject({ ok: false, problem: expect.stringContaining('no answer in 2000 ms') });
+  expect(await ask(hung)).toMatchObject({
+    ok: false,
+    problem: expect.stringContaining('no answer in 2000 ms'),
+  });
 });
 
 test('a redirect is not followed: it could lead the token elsewhere', async () => {
-  const port = await serve((_, response) => response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end());
+  const port = await serve((_, response) =>
+    response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(),
+  );
   expect(await ask(port)).toMatchObject({ ok: false });
 });

@@ -6,7 +6,9 @@ const timeoutMs = 2_000;
 /** About 330 bytes for each domain and Route; a pod that says more is not ours. */
 const maxBytes = 1_048_576;
 
-export type PodState = { readonly ok: true; readonly value: MtaState } | { readonly ok: false; readonly problem: string };
+export type PodState =
+  | { readonly ok: true; readonly value: MtaState }
+  | { readonly ok: false; readonly problem: string };
 
 /**
  * Asks one MTA pod what it has loaded: `GET /state` with the MTA's bearer token. Never throws for what the pod does; the problem
@@ -16,7 +18,12 @@ export type PodState = { readonly ok: true; readonly value: MtaState } | { reado
  * @param port 1 to 65535
  * @param token content of the state token Secret
  */
-export async function fetchPodState(address: string, port: number, token: string, signal: AbortSignal): Promise<PodState> {
+export async function fetchPodState(
+  address: string,
+  port: number,
+  token: string,
+  signal: AbortSignal,
+): Promise<PodState> {
   const url = `http://${isIPv6(address) ? `[${address}]` : address}:${port}/state`;
   try {
     const response = await fetch(url, {
@@ -29,7 +36,10 @@ export async function fetchPodState(address: string, port: number, token: string
     const parsed = mtaState.safeParse(JSON.parse(text));
     if (parsed.success) return { ok: true, value: parsed.data };
     const issue = parsed.error.issues[0];
-    return { ok: false, problem: `GET ${url} answered no MTA state: ${issue?.path.join('.')}: ${issue?.message}` };
+    return {
+      ok: false,
+      problem: `GET ${url} answered no MTA state: ${issue?.path.join('.')}: ${issue?.message}`,
+    };
   } catch (error) {
     signal.throwIfAborted();
     return { ok: false, problem: `GET ${url} failed: ${cause(error)}` };

@@ -13,10 +13,15 @@ const render = (publicFiles: Record<string, string>, secretFiles: Record<string,
 
 test('every file lies in its fixed-name object: 48 + 8 shards, two indexes, one configuration', () => {
   const objects = renderedObjects(
-    render({ 'index.json': '{}', '47-0123456789ab.json.gz': 'a' }, { 'secret-index.json': '{}', 'secret-07-0123456789ab.json.gz': 's' }),
+    render(
+      { 'index.json': '{}', '47-0123456789ab.json.gz': 'a' },
+      { 'secret-index.json': '{}', 'secret-07-0123456789ab.json.gz': 's' },
+    ),
   );
   expect(objects).toHaveLength(48 + 8 + 3);
-  const filled = objects.filter(({ files }) => files.size > 0).map(({ kind, name, files }) => `${kind} ${name}: ${[...files.keys()]}`);
+  const filled = objects
+    .filter(({ files }) => files.size > 0)
+    .map(({ kind, name, files }) => `${kind} ${name}: ${[...files.keys()]}`);
   expect(filled).toEqual([
     'ConfigMap postern-default-config: smtp.ini',
     'ConfigMap postern-default-47: 47-0123456789ab.json.gz',
@@ -33,5 +38,7 @@ test('shards come before the indexes that name them, and the public index is las
 });
 
 test('a file that no object holds is an error: a pod would miss it', () => {
-  expect(() => renderedObjects(render({ '48-0123456789ab.json.gz': 'a' }))).toThrow('48-0123456789ab.json.gz');
+  expect(() => renderedObjects(render({ '48-0123456789ab.json.gz': 'a' }))).toThrow(
+    '48-0123456789ab.json.gz',
+  );
 });

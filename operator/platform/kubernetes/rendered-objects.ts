@@ -1,8 +1,15 @@
 import { createHash } from 'node:crypto';
 import { publicIndexFile, secretIndexFile, secretShardPrefix } from '../../../bundle/shard-index.ts';
 import type { RenderedMta } from '../platform.ts';
-import { configName, indexName, secretIndexName, secretShardName, shardName } from './names.ts';
-import { publicShardCount, secretShardCount } from './names.ts';
+import {
+  configName,
+  indexName,
+  publicShardCount,
+  secretIndexName,
+  secretShardCount,
+  secretShardName,
+  shardName,
+} from './names.ts';
 
 /** Shards are written before the indexes that name them, and the public index comes last: it is what a pod swaps on. */
 export type RenderedRole = 'config' | 'shard' | 'secretIndex' | 'index';
@@ -27,17 +34,29 @@ const secretShardFile = new RegExp(`^${secretShardPrefix}([0-9]{2})-[0-9a-f]{12}
 export function renderedObjects(mta: RenderedMta): RenderedObject[] {
   const files = new Map([...mta.publicFiles, ...mta.secretFiles]);
   const shards = [
-    ...takeShards(files, publicShardFile, publicShardCount, (number) => ({ kind: 'ConfigMap', name: shardName(mta.mta, number) })),
-    ...takeShards(files, secretShardFile, secretShardCount, (number) => ({ kind: 'Secret', name: secretShardName(mta.mta, number) })),
+    ...takeShards(files, publicShardFile, publicShardCount, (number) => ({
+      kind: 'ConfigMap',
+      name: shardName(mta.mta, number),
+    })),
+    ...takeShards(files, secretShardFile, secretShardCount, (number) => ({
+      kind: 'Secret',
+      name: secretShardName(mta.mta, number),
+    })),
   ];
   const objects: RenderedObject[] = [
     { kind: 'ConfigMap', name: configName(mta.mta), role: 'config', files: encodeAll(mta.coldFiles) },
     ...shards,
-    { kind: 'Secret', name: secretIndexName(mta.mta), role: 'secretIndex', files: take(files, secretIndexFile) },
+    {
+      kind: 'Secret',
+      name: secretIndexName(mta.mta),
+      role: 'secretIndex',
+      files: take(files, secretIndexFile),
+    },
     { kind: 'ConfigMap', name: indexName(mta.mta), role: 'index', files: take(files, publicIndexFile) },
   ];
   const left = [...files.keys()];
-  if (left.length > 0) throw new Error(`MTA ${mta.mta}: no object of a policy directory holds the file ${left.join(', ')}`);
+  if (left.length > 0)
+    throw new Error(`MTA ${mta.mta}: no object of a policy directory holds the file ${left.join(', ')}`);
   return objects;
 }
 
@@ -46,9 +65,14 @@ export function isShardFile(kind: RenderedObject['kind'], file: string): boolean
   return (kind === 'ConfigMap' ? publicShardFile : secretShardFile).test(file);
 }
 
-/** SHA-256 of one file's bytes: what is compared, so that contents need not stay in memory. */
+/** The renderer hands out the same bytes while a shard stays as it is: a full MTA would cost 50 ms of hashing each time. */
+const digests = new WeakMap<Uint8Array, string>();
+
+/** SHA-256 of one file's bytes: what is compared, so that contents need not stay in memory. The bytes must not change afterwards. */
 export function fileDigest(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
+  const known = digests.get(bytes) ?? createHash('sha256').update(bytes).digest('hex');
+  digests.set(bytes, known);
+  return known;
 }
 
 function takeShards(

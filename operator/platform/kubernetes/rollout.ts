@@ -33,6 +33,8 @@ export interface AnnounceRequest {
 export async function announce(request: AnnounceRequest): Promise<number | undefined> {
   const { pods, announcement, justWritten, now } = request;
   const dues: number[] = [];
+  const alive = new Set(pods.map(({ pod }) => pod.uid));
+  for (const uid of announcement.touched.keys()) if (!alive.has(uid)) announcement.touched.delete(uid);
   for (const observed of pods) {
     const { pod } = observed;
     // Kubelet mounts the newest files when it starts a pod; there is nothing to refresh before that.
@@ -56,7 +58,11 @@ export async function announce(request: AnnounceRequest): Promise<number | undef
   return dues.length === 0 ? undefined : Math.min(...dues);
 }
 
-async function touch({ client, namespace, signal }: AnnounceRequest, pod: CachedPod, value: string): Promise<void> {
+async function touch(
+  { client, namespace, signal }: AnnounceRequest,
+  pod: CachedPod,
+  value: string,
+): Promise<void> {
   // With the uid, a pod that was replaced under the same name meanwhile is a conflict and not a mistake.
   const body = { metadata: { uid: pod.uid, annotations: { [annotations.bundle]: value } } };
   try {
@@ -77,7 +83,9 @@ async function touch({ client, namespace, signal }: AnnounceRequest, pod: Cached
  */
 export function needsRoll(workload: CachedWorkload, coldHash: string, pods: readonly ObservedPod[]): boolean {
   if (workload.configHash === coldHash) return false;
-  return pods.some(({ observation: { ready, state } }) => ready && state.ok && state.value.coldHash !== coldHash);
+  return pods.some(
+    ({ observation: { ready, state } }) => ready && state.ok && state.value.coldHash !== coldHash,
+  );
 }
 
 /** Asks the StatefulSet controller for a rolling update, by two annotations of the pod template that are ours alone. */
@@ -88,7 +96,10 @@ export async function roll(
   coldHash: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const marks = { [annotations.configHash]: coldHash, [annotations.rolledFor]: `configmap/${settingsName(workload.mta)}` };
+  const marks = {
+    [annotations.configHash]: coldHash,
+    [annotations.rolledFor]: `configmap/${settingsName(workload.mta)}`,
+  };
   const body = {
     apiVersion: 'apps/v1',
     kind: 'StatefulSet',

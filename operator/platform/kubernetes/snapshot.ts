@@ -1,7 +1,7 @@
+import type { RouteProbe } from '../../../bundle/state.ts';
 import type { PosternObject } from '../../api/index.ts';
 import { mtaSettingsKey, parseMtaSettings, problemText } from '../../api/index.ts';
 import type { CompileOptions, MtaRecord, PodObservation, Snapshot } from '../../compile/model.ts';
-import type { RouteProbe } from '../../../bundle/state.ts';
 import type { CachedWorkload } from './cached.ts';
 import { indexName, settingsName, stateTokenKey, stateTokenName } from './names.ts';
 import type { ObservedPod } from './pod-observer.ts';
@@ -39,7 +39,9 @@ export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
   ]);
   tenant.observed = observed;
   const pods = [...observed.values()].flat().map(({ observation }) => observation);
-  const dkimKeys = new Set(objects.filter(({ kind }) => kind === 'DkimKey').map(({ metadata }) => metadata.name));
+  const dkimKeys = new Set(
+    objects.filter(({ kind }) => kind === 'DkimKey').map(({ metadata }) => metadata.name),
+  );
   for (const name of tenant.dkim.keys()) if (!dkimKeys.has(name)) tenant.dkim.delete(name);
   return Object.freeze({
     namespace: tenant.namespace,
@@ -55,7 +57,7 @@ export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
 
 function readObjects({ tenant, unreadable }: SnapshotInput): PosternObject[] {
   const cached = tenant.objects();
-  tenant.statuses.retain(new Set(cached.map(({ identity }) => identity.metadata.uid)));
+  tenant.retain(new Set(cached.map(({ identity }) => identity.metadata.uid)));
   return cached.flatMap((entry) => {
     if (entry.parsed.ok) return [tenant.statuses.current(entry, entry.parsed.object)];
     unreadable(entry.identity.kind, entry.identity.metadata.name, entry.parsed.problem);
@@ -70,7 +72,9 @@ function readObjects({ tenant, unreadable }: SnapshotInput): PosternObject[] {
 function ownObjects(objects: readonly PosternObject[], foreignMtas: ReadonlySet<string>): PosternObject[] {
   if (foreignMtas.size === 0) return [...objects];
   const foreign = new Set(
-    objects.filter((object) => object.kind === 'MailDomain' && foreignMtas.has(object.spec.mta)).map(({ metadata }) => metadata.name),
+    objects
+      .filter((object) => object.kind === 'MailDomain' && foreignMtas.has(object.spec.mta))
+      .map(({ metadata }) => metadata.name),
   );
   return objects.filter((object) => {
     if (object.kind === 'MailDomain') return !foreign.has(object.metadata.name);
@@ -92,7 +96,11 @@ function domainNames(object: PosternObject): string[] {
   }
 }
 
-async function toMtaRecord(cache: TenantCache, mta: string, workloads: readonly CachedWorkload[]): Promise<MtaRecord> {
+async function toMtaRecord(
+  cache: TenantCache,
+  mta: string,
+  workloads: readonly CachedWorkload[],
+): Promise<MtaRecord> {
   const text = (await cache.configMaps.get(settingsName(mta)))?.data[mtaSettingsKey];
   return {
     name: mta,
@@ -118,7 +126,9 @@ async function observePods(
   const observed = await Promise.all(
     [...workloads].map(async ([mta, [workload]]): Promise<[string, readonly ObservedPod[]]> => {
       const pods = workload === undefined ? [] : tenant.podsOf(workload);
-      const bundleHash = tenant.announcements.get(mta)?.bundleHash ?? (await cache.renderedConfigMaps.get(indexName(mta)))?.index?.hash;
+      const bundleHash =
+        tenant.announcements.get(mta)?.bundleHash ??
+        (await cache.renderedConfigMaps.get(indexName(mta)))?.index?.hash;
       const token = pods.length === 0 ? undefined : await readToken(cache, mta);
       return [mta, await tenant.observer.observe({ mta, pods, token, bundleHash, now, signal })];
     }),
@@ -144,7 +154,10 @@ function newestProbes(pods: readonly PodObservation[]): Record<string, RouteProb
   return Object.fromEntries(newest);
 }
 
-async function all<T>(names: ReadonlySet<string>, get: (name: string) => Promise<T | undefined>): Promise<T[]> {
+async function all<T>(
+  names: ReadonlySet<string>,
+  get: (name: string) => Promise<T | undefined>,
+): Promise<T[]> {
   const found = await Promise.all([...names].sort().map(get));
   return found.filter((value) => value !== undefined);
 }

@@ -1,6 +1,6 @@
+import type { KindName } from '../../../bundle/source.ts';
 import { kinds, type ObjectStatus, type PosternObject } from '../../api/index.ts';
 import { group, version } from '../../api/kind.ts';
-import type { KindName } from '../../../bundle/source.ts';
 import { type CachedObject, statusText } from './cached.ts';
 import { managerName } from './names.ts';
 import { isNotFound } from './runtime/api-error.ts';
@@ -24,7 +24,7 @@ const plurals = new Map<KindName, string>(kinds.map(({ kind, plural }) => [kind,
 const metadataOnly = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
 
 /** Path of an object of one of the six kinds. */
-export function kindPath(namespace: string, kind: KindName, name: string): string {
+function kindPath(namespace: string, kind: KindName, name: string): string {
   return `/apis/${group}/${version}/namespaces/${namespace}/${plurals.get(kind)}/${name}`;
 }
 
@@ -67,15 +67,26 @@ export class StatusWriter {
    * @returns whether it was written
    * @throws ApiError if the API server refuses it; an object that is gone is none
    */
-  async write(kind: KindName, cached: CachedObject, status: ObjectStatus, signal: AbortSignal): Promise<boolean> {
+  async write(
+    kind: KindName,
+    cached: CachedObject,
+    status: ObjectStatus,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const { metadata } = cached.identity;
     const text = statusText(status);
     const before = this.written.get(metadata.uid);
     if ((this.aheadOf(cached)?.text ?? cached.statusText) === text) return false;
     // The server may add to what we applied; our own words again would change nothing.
-    if (before?.text === text && before.identity.metadata.resourceVersion === metadata.resourceVersion) return false;
+    if (before?.text === text && before.identity.metadata.resourceVersion === metadata.resourceVersion)
+      return false;
     const { name, namespace = '' } = metadata;
-    const body = { apiVersion: cached.identity.apiVersion, kind, metadata: { name, namespace, uid: metadata.uid }, status };
+    const body = {
+      apiVersion: cached.identity.apiVersion,
+      kind,
+      metadata: { name, namespace, uid: metadata.uid },
+      status,
+    };
     try {
       const answer = await this.client.request('PATCH', `${kindPath(namespace, kind, name)}/status`, {
         body,

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { publicIndexFile, secretIndex, secretIndexFile, shardIndex } from '../../../bundle/shard-index.ts';
+import { publicIndexFile, secretIndexFile } from '../../../bundle/shard-index.ts';
 import { type Owner, ownedBy, renderedLabels, type StoredObject } from './object-plan.ts';
 import { fileDigest, type RenderedObject } from './rendered-objects.ts';
 
@@ -36,7 +36,7 @@ export function parseRawObject(answer: unknown): RawObject {
 }
 
 /** The files of an object, decoded: a ConfigMap's `data` is text, everything else base64. */
-export function filesOf(kind: RenderedObject['kind'], raw: RawObject): Map<string, Uint8Array> {
+function filesOf(kind: RenderedObject['kind'], raw: RawObject): Map<string, Uint8Array> {
   const data = kind === 'Secret' ? 'base64' : 'utf8';
   return new Map([
     ...Object.entries(raw.data).map(([file, text]) => [file, Buffer.from(text, data)] as const),
@@ -48,7 +48,10 @@ export function filesOf(kind: RenderedObject['kind'], raw: RawObject): Map<strin
 export function summarize(kind: RenderedObject['kind'], raw: RawObject): StoredObject {
   const { name, namespace, uid, resourceVersion, labels, ownerReferences } = raw.metadata;
   const digests = new Map([...filesOf(kind, raw)].map(([file, bytes]) => [file, fileDigest(bytes)]));
-  const owners = ownerReferences.map(({ controller, ...reference }) => ({ ...reference, ...(controller === undefined ? {} : { controller }) }));
+  const owners = ownerReferences.map(({ controller, ...reference }) => ({
+    ...reference,
+    ...(controller === undefined ? {} : { controller }),
+  }));
   const index = readIndex(filesOf(kind, raw));
   return {
     metadata: { name, namespace, uid, resourceVersion, labels, ownerReferences: owners },
@@ -58,14 +61,23 @@ export function summarize(kind: RenderedObject['kind'], raw: RawObject): StoredO
   };
 }
 
-/** What an index names. One that was edited by hand into nonsense names nothing: no pod could load it. */
+/**
+ * What an index names, whatever version of the operator wrote it: an upgrade must not take old files from pods that still start
+ * with them. One that was edited by hand into nonsense names nothing, since no pod could load it.
+ */
 function readIndex(files: ReadonlyMap<string, Uint8Array>): StoredObject['index'] {
-  const publicIndex = shardIndex.safeParse(parseJson(files.get(publicIndexFile)));
-  if (publicIndex.success) return { hash: publicIndex.data.bundleHash, files: namesOf(publicIndex.data.shards) };
-  const secret = secretIndex.safeParse(parseJson(files.get(secretIndexFile)));
-  if (secret.success) return { hash: secret.data.revision, files: namesOf(secret.data.shards) };
+  const publicIndex = publishedIndex.safeParse(parseJson(files.get(publicIndexFile)));
+  if (publicIndex.success)
+    return { hash: publicIndex.data.bundleHash, files: namesOf(publicIndex.data.shards) };
+  const secretIndex = publishedSecretIndex.safeParse(parseJson(files.get(secretIndexFile)));
+  if (secretIndex.success)
+    return { hash: secretIndex.data.revision, files: namesOf(secretIndex.data.shards) };
   return undefined;
 }
+
+const shards = z.array(z.looseObject({ file: z.string() }));
+const publishedIndex = z.looseObject({ bundleHash: z.string(), shards });
+const publishedSecretIndex = z.looseObject({ revision: z.string(), shards });
 
 function namesOf(shards: readonly { readonly file: string }[]): ReadonlySet<string> {
   return new Set(shards.map(({ file }) => file));
@@ -90,14 +102,17 @@ export function bodyOf(
   stored: RawObject | undefined,
   keep: readonly string[],
 ): unknown {
-  const kept = stored === undefined ? [] : [...filesOf(rendered.kind, stored)].filter(([file]) => keep.includes(file));
+  const kept =
+    stored === undefined ? [] : [...filesOf(rendered.kind, stored)].filter(([file]) => keep.includes(file));
   return {
     apiVersion: 'v1',
     kind: rendered.kind,
     metadata: {
       name: rendered.name,
       namespace,
-      ...(stored === undefined ? {} : { uid: stored.metadata.uid, resourceVersion: stored.metadata.resourceVersion }),
+      ...(stored === undefined
+        ? {}
+        : { uid: stored.metadata.uid, resourceVersion: stored.metadata.resourceVersion }),
       labels: { ...stored?.metadata.labels, ...renderedLabels(owner.mta) },
       annotations: stored?.metadata.annotations ?? {},
       ownerReferences: ownedBy(owner, stored?.metadata.ownerReferences.map(toReference) ?? []),
@@ -110,7 +125,10 @@ function toReference({ apiVersion, kind, name, uid, controller }: z.infer<typeof
   return { apiVersion, kind, name, uid, ...(controller === undefined ? {} : { controller }) };
 }
 
-function contentOf(rendered: RenderedObject, files: readonly (readonly [string, Uint8Array])[]): Record<string, unknown> {
+function contentOf(
+  rendered: RenderedObject,
+  files: readonly (readonly [string, Uint8Array])[],
+): Record<string, unknown> {
   const encode = (encoding: 'base64' | 'utf8') =>
     Object.fromEntries(files.map(([file, bytes]) => [file, Buffer.from(bytes).toString(encoding)]));
   if (rendered.kind === 'Secret') return { type: 'Opaque', data: encode('base64') };

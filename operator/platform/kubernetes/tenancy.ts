@@ -1,7 +1,7 @@
-import type { MailOperator } from './runtime/mail-operator.ts';
 import type { KubernetesPlatform } from './platform.ts';
-import { followKinds, type KindCaches, TenantCache } from './tenant-cache.ts';
+import type { MailOperator } from './runtime/mail-operator.ts';
 import { Tenant } from './tenant.ts';
+import { followKinds, type KindCaches, TenantCache } from './tenant-cache.ts';
 
 export interface TenancyOptions {
   readonly operator: MailOperator;
@@ -79,7 +79,9 @@ export class Tenancy {
     const { operator, platform, now } = this.options;
     const kinds = this.everywhere ?? (await followKinds(operator, () => namespace, namespace));
     const tenant = new Tenant(namespace, kinds, operator.client, now);
-    tenant.cache = await TenantCache.follow(operator, namespace, (resource, name) => tenant.refersTo(resource, name));
+    tenant.cache = await TenantCache.follow(operator, namespace, (resource, name) =>
+      tenant.refersTo(resource, name),
+    );
     platform.add(tenant);
     return tenant;
   }

@@ -1,8 +1,8 @@
 import type { KindName } from '../../../bundle/source.ts';
 import { kinds } from '../../api/index.ts';
 import { group, version } from '../../api/kind.ts';
-import { secret } from '../../compile/secret.ts';
 import type { ConfigMapRecord, SecretRecord } from '../../compile/model.ts';
+import { secret } from '../../compile/secret.ts';
 import {
   type CachedObject,
   type CachedPod,
@@ -43,7 +43,8 @@ export async function followKinds(
       const settings = {
         transform: (object: Parameters<typeof toCachedObject>[1]) => toCachedObject(kind, object),
         isRelevant: (change: Change<CachedObject>) =>
-          change.type !== 'modified' || isMoreThanStatus(change.previous.resource.metadata, change.entry.resource.metadata),
+          change.type !== 'modified' ||
+          isMoreThanStatus(change.previous.resource.metadata, change.entry.resource.metadata),
       };
       return [kind, await operator.watch(group, version, plural, keyOf, settings, namespace)] as const;
     }),
@@ -75,7 +76,11 @@ export class TenantCache {
     this.workloads = caches.workloads;
     this.pods = caches.pods;
     this.secretMetadata = secretMetadata;
-    const cacheOf = <T>(resource: 'configmaps' | 'secrets', metadata: Informer<ObjectMeta>, parse: (raw: RawObject) => T) =>
+    const cacheOf = <T>(
+      resource: 'configmaps' | 'secrets',
+      metadata: Informer<ObjectMeta>,
+      parse: (raw: RawObject) => T,
+    ) =>
       new ObjectCache<T>({
         version: (name) => metadata.get(`${namespace}/${name}`)?.resourceVersion,
         read: (name) => readObject(client, corePath(namespace, resource, name), parse),
@@ -111,12 +116,32 @@ export class TenantCache {
       isRelevant: isNews(resource),
     });
     const [workloads, pods, configMapMetadata, secretMetadata] = await Promise.all([
-      operator.watch('apps', 'v1', 'statefulsets', key, { labelSelector: labels.mta, transform: toCachedWorkload, isRelevant: differs }, namespace),
-      operator.watch('', 'v1', 'pods', key, { labelSelector: labels.mta, transform: toCachedPod, isRelevant: podDiffers }, namespace),
+      operator.watch(
+        'apps',
+        'v1',
+        'statefulsets',
+        key,
+        { labelSelector: labels.mta, transform: toCachedWorkload, isRelevant: differs },
+        namespace,
+      ),
+      operator.watch(
+        '',
+        'v1',
+        'pods',
+        key,
+        { labelSelector: labels.mta, transform: toCachedPod, isRelevant: podDiffers },
+        namespace,
+      ),
       operator.watch('', 'v1', 'configmaps', key, metadataOf('configmaps'), namespace),
       operator.watch('', 'v1', 'secrets', key, metadataOf('secrets'), namespace),
     ]);
-    cache = new TenantCache(operator.client, namespace, { workloads, pods }, configMapMetadata, secretMetadata);
+    cache = new TenantCache(
+      operator.client,
+      namespace,
+      { workloads, pods },
+      configMapMetadata,
+      secretMetadata,
+    );
     return cache;
   }
 
@@ -147,7 +172,9 @@ function toConfigMapRecord(raw: RawObject): ConfigMapRecord {
 /** The bytes are wrapped here, where they come in, and unwrapped by the renderer alone. */
 export function toSecretRecord(raw: RawObject): SecretRecord {
   const { name, labels: ownLabels, annotations, resourceVersion } = raw.metadata;
-  const data = Object.entries(raw.data).map(([key, text]) => [key, secret<Uint8Array>(Buffer.from(text, 'base64'))] as const);
+  const data = Object.entries(raw.data).map(
+    ([key, text]) => [key, secret<Uint8Array>(Buffer.from(text, 'base64'))] as const,
+  );
   return deepFreeze({
     name,
     type: raw.type,
@@ -159,7 +186,10 @@ export function toSecretRecord(raw: RawObject): SecretRecord {
 }
 
 function differs<T>(change: Change<T>): boolean {
-  return change.type !== 'modified' || JSON.stringify(comparable(change.previous.value)) !== JSON.stringify(comparable(change.entry.value));
+  return (
+    change.type !== 'modified' ||
+    JSON.stringify(comparable(change.previous.value)) !== JSON.stringify(comparable(change.entry.value))
+  );
 }
 
 /** Our own touch of the pod is no news. */

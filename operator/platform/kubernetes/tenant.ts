@@ -1,7 +1,7 @@
-import type { DkimObservation } from '../../compile/model.ts';
 import { kindNames } from '../../../bundle/source.ts';
-import type { CachedObject, CachedPod, CachedWorkload } from './cached.ts';
+import type { DkimObservation } from '../../compile/model.ts';
 import { AllowedDomains } from './allowed-domains.ts';
+import type { CachedObject, CachedPod, CachedWorkload } from './cached.ts';
 import { settingsName, stateTokenName } from './names.ts';
 import { type ObservedPod, PodObserver } from './pod-observer.ts';
 import type { References } from './references.ts';
@@ -51,7 +51,9 @@ export class Tenant {
     const known = this.announcements.get(mta);
     if (known?.bundleHash === bundleHash && !wroteHot) return known;
     // The annotation that we wrote last may not be in the cache yet, and the next value must differ from it.
-    const touched = new Map([...(known?.touched ?? [])].map(([uid, { value }]) => [uid, { times: 0, value }]));
+    const touched = new Map(
+      [...(known?.touched ?? [])].map(([uid, { value }]) => [uid, { times: 0, value }]),
+    );
     const announcement = { bundleHash, writtenAt: now, touched };
     this.announcements.set(mta, announcement);
     return announcement;
@@ -74,7 +76,9 @@ export class Tenant {
   /** StatefulSets of an operator class by MTA name; several under one name are an error that the compiler reports. */
   workloads(ownClass: string): Map<string, CachedWorkload[]> {
     const byMta = new Map<string, CachedWorkload[]>();
-    const own = (this.cache?.workloads.list(this.namespace) ?? []).filter((workload) => workload.class === ownClass);
+    const own = (this.cache?.workloads.list(this.namespace) ?? []).filter(
+      (workload) => workload.class === ownClass,
+    );
     for (const workload of own.sort((left, right) => (left.name < right.name ? -1 : 1))) {
       byMta.set(workload.mta, [...(byMta.get(workload.mta) ?? []), workload]);
     }
@@ -95,9 +99,18 @@ export class Tenant {
       .sort((left, right) => (left.name < right.name ? -1 : 1));
   }
 
+  /** Forgets what was noted of objects that are gone. */
+  retain(uids: ReadonlySet<string>): void {
+    this.statuses.retain(uids);
+    for (const uid of this.finalizerWrites.keys()) if (!uids.has(uid)) this.finalizerWrites.delete(uid);
+  }
+
   /** Sets what policy refers to, and lets go of the contents of everything else. */
   refer(references: References, mtas: readonly string[]): void {
-    this.references = { secrets: references.secrets, configMaps: new Set([...references.configMaps, ...mtas.map(settingsName)]) };
+    this.references = {
+      secrets: references.secrets,
+      configMaps: new Set([...references.configMaps, ...mtas.map(settingsName)]),
+    };
     this.cache?.configMaps.retain(this.references.configMaps);
     this.cache?.secrets.retain(new Set([...references.secrets, ...mtas.map(stateTokenName)]));
   }

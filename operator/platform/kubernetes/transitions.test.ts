@@ -9,7 +9,13 @@ const ready = (status: 'True' | 'False' | 'Unknown'): Condition =>
 const refs = (status: 'True' | 'False'): Condition =>
   status === 'True'
     ? { type: 'ResolvedRefs', status, reason: 'ResolvedRefs', message: '', lastTransitionTime: 't' }
-    : { type: 'ResolvedRefs', status, reason: 'RouteNotFound', message: 'Route x does not exist', lastTransitionTime: 't' };
+    : {
+        type: 'ResolvedRefs',
+        status,
+        reason: 'RouteNotFound',
+        message: 'Route x does not exist',
+        lastTransitionTime: 't',
+      };
 
 test('becoming ready is said once', () => {
   expect(transitionsOf([ready('Unknown')], [ready('True')])).toEqual([
@@ -25,6 +31,12 @@ test('a failure is told by the condition that causes it, not by Ready', () => {
 });
 
 test('a warning that begins is told', () => {
-  const broad: Condition = { type: 'BroadRange', status: 'True', reason: 'BroadRange', message: 'wide', lastTransitionTime: 't' };
+  const broad: Condition = {
+    type: 'BroadRange',
+    status: 'True',
+    reason: 'BroadRange',
+    message: 'wide',
+    lastTransitionTime: 't',
+  };
   expect(transitionsOf([], [broad])).toMatchObject([{ type: 'Warning', action: 'BroadRange', note: 'wide' }]);
 });

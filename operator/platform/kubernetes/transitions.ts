@@ -29,6 +29,13 @@ export function transitionsOf(before: readonly Condition[], after: readonly Cond
     const isLost = previous?.status === 'True' && status === 'False' && type === 'Published';
     const isBad = warning ? status === 'True' : isLost || (status === 'False' && faults.includes(type));
     if (!isGood && !isBad) return [];
-    return [{ type: isBad ? 'Warning' : 'Normal', reason, action: type, note: message === '' ? `${type} is ${status}` : message }];
+    return [
+      {
+        type: isBad ? 'Warning' : 'Normal',
+        reason,
+        action: type,
+        note: message === '' ? `${type} is ${status}` : message,
+      },
+    ];
   });
 }

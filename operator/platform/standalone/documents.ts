@@ -28,7 +28,7 @@ export interface FolderDocument {
 }
 
 /** A document that is no YAML, or part of it. `value` is what could be read of it, for finding out which object it was. */
-export interface BrokenDocument {
+interface BrokenDocument {
   readonly position: Position;
   readonly message: string;
   readonly value: unknown;

@@ -30,7 +30,13 @@ export type MtaProcessState =
 /** A child that has served this long did not die of what it was started with: the back-off begins anew. */
 const healthyMs = 10_000;
 
-const parentWatch = siblingModule('parent-watch');
+/**
+ * Preloaded into the child: when the standalone process is gone, however it went, the child drains and ends, so no orphan keeps the
+ * ports and the queue. The channel itself keeps nothing alive.
+ */
+const watchParent = `data:text/javascript,${encodeURIComponent(
+  "process.once('disconnect', () => process.kill(process.pid, 'SIGTERM')); process.channel?.unref();",
+)}`;
 
 /**
  * The MTA as a child process: started, started again with back-off when it dies, replaced when its cold configuration changes,
@@ -91,7 +97,7 @@ export class MtaProcess {
   /** Starts one child and waits until it is gone. @returns how it ended, for people. */
   private async runOnce(coldHash: string | undefined): Promise<string> {
     const args = this.options.command(this.addresses);
-    const child = spawn(process.execPath, ['--import', parentWatch, ...args], {
+    const child = spawn(process.execPath, ['--import', watchParent, ...args], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       // Ctrl-C reaches the whole process group of a terminal; the child is to be drained in order instead.
       detached: true,
@@ -139,9 +145,4 @@ export function parseReadyLine(line: string): ListenAddresses | undefined {
       .filter((pair) => pair.includes('='))
       .map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]),
   );
-}
-
-/** A module beside this one, as source or as compiled. */
-function siblingModule(name: string): string {
-  return new URL(`./${name}${import.meta.url.endsWith('.js') ? '.js' : '.ts'}`, import.meta.url).href;
 }

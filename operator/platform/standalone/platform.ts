@@ -65,7 +65,11 @@ export class StandalonePlatform implements Platform {
     const { objects, statuses } = await loadObjects(this.options.paths);
     this.store = { ...emptyStore, objects };
     this.statuses = statuses;
-    this.shown = new Map([...statuses].map(([key, status]) => [key, { ...splitKey(key), status }]));
+    const files = (await listStatuses(this.options.paths)).map((file): [string, ShownStatus] => {
+      const key = keyOf(file);
+      return [key, { kind: file.kind, name: file.name, status: statuses.get(key) ?? {} }];
+    });
+    this.shown = new Map(files);
     this.revisionKey = await this.secretFiles.revisionKey();
   }
 
@@ -143,8 +147,8 @@ export class StandalonePlatform implements Platform {
           : { generation: stored.generation, creationTimestamp: stored.creationTimestamp };
       await writeStatus(paths, record, { namespace: this.namespace, ...identity }, record.status);
     }
-    for (const record of await listStatuses(paths)) {
-      if (!shown.has(keyOf(record))) await removeStatus(paths, record);
+    for (const [key, record] of this.shown) {
+      if (!shown.has(key) && isObjectName(record.name)) await removeStatus(paths, record);
     }
     this.shown = shown;
     this.statuses = new Map(statuses.map((record) => [keyOf(record), record.status]));
@@ -181,9 +185,4 @@ export class StandalonePlatform implements Platform {
 
 function isSame(left: ShownStatus, right: ShownStatus | undefined): boolean {
   return right !== undefined && canonicalJson(left.status) === canonicalJson(right.status);
-}
-
-function splitKey(key: string): { kind: string; name: string } {
-  const slash = key.indexOf('/');
-  return { kind: key.slice(0, slash), name: key.slice(slash + 1) };
 }

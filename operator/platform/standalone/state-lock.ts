@@ -55,7 +55,7 @@ export async function waitForProcess(path: string, deadlineMs: number): Promise<
   }
 }
 
-/** Whether the process that wrote the lock still runs. */
+/** Whether the process that was noted still runs; one that only waits to be reaped by its parent does not. */
 async function isAlive(pid: number, start: string | undefined): Promise<boolean> {
   if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false;
   try {
@@ -63,14 +63,22 @@ async function isAlive(pid: number, start: string | undefined): Promise<boolean>
   } catch (error) {
     return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
-  return (await startOf(pid)) === start;
+  const seen = await startOf(pid);
+  return seen !== zombie && seen === start;
 }
 
-/** Start time of a process in ticks since boot, which tells a process from a later one of the same number; `-` where it cannot be told. */
+const zombie = 'zombie';
+
+/**
+ * Start time of a process in ticks since boot (proc(5), field 22), which tells it from a later one of the same number; `-` where
+ * there is no /proc.
+ */
 async function startOf(pid: number): Promise<string> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '-';
+    // The second field, the name, may hold blanks and parentheses.
+    const [state = '', ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return state === 'Z' || state === 'X' ? zombie : (fields[18] ?? '-');
   } catch {
     return '-';
   }

@@ -1,0 +1,262 @@
+// What the operator does beside the way from an object to the wire: whom it serves, and what it leaves alone.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { kinds } from '../../operator/api/index.ts';
+import { clusterRules } from '../../operator/crd/rbac.ts';
+import type { RunningOperator } from '../../operator/operator.ts';
+import { useControlPlane } from '../cluster/shared.ts';
+import { blockList, mailDomain } from '../faults/fixtures.ts';
+import { paths } from './api.ts';
+import { Kubelet } from './kubelet.ts';
+import { crdFolder, TestNamespace, tenant, waitFor } from './namespace.ts';
+import { startOperatorIn } from './operator.ts';
+
+const operatorMain = fileURLToPath(new URL('../../operator/main.ts', import.meta.url));
+
+const cluster = useControlPlane({ identities: [tenant] });
+let space: TestNamespace;
+let running: RunningOperator[];
+let kubelets: Kubelet[];
+
+beforeAll(() => cluster.current.installCrds(crdFolder));
+beforeEach(async () => {
+  running = [];
+  kubelets = [];
+  space = await TestNamespace.prepare(cluster.current, await cluster.freshNamespace('operator'));
+});
+afterEach(async () => {
+  await Promise.all(running.map((operator) => operator.stop()));
+  await Promise.all(kubelets.map((kubelet) => kubelet.stop()));
+  space.admin.close();
+});
+
+async function startOperator(
+  ...args: Parameters<typeof startOperatorIn> extends [unknown, ...infer Rest] ? Rest : never
+): Promise<RunningOperator> {
+  const operator = await startOperatorIn(space, ...args);
+  running.push(operator);
+  return operator;
+}
+
+async function startMta(mta: string, labels: Record<string, string> = {}): Promise<Kubelet> {
+  const kubelet = await Kubelet.start(space.admin, space.name, mta, 1, labels);
+  kubelets.push(kubelet);
+  return kubelet;
+}
+
+const route = (name: string) => ({
+  apiVersion: 'postern.dev/v1alpha1',
+  kind: 'Route',
+  metadata: { name },
+  spec: { host: '127.0.0.1', port: 2599, protocol: 'SMTP', tls: { mode: 'Disabled' } },
+});
+
+test('OP5: an operator of another class neither renders nor says a word', async () => {
+  await startMta('default', { 'postern.dev/class': 'theirs' });
+  await startMta('ours');
+  await space.settings('ours');
+  await startOperator();
+  await space.apply(
+    mailDomain('foreign', 'foreign.example'),
+    mailDomain('own', 'own.example', { mta: 'ours' }),
+    blockList('all', ['192.0.2.1']),
+  );
+  await space.waitForCondition('maildomains', 'own', 'Accepted', /^True/);
+  const foreign = await space.admin.get(paths.postern(space.name, 'maildomains', 'foreign'));
+  expect(JSON.stringify(foreign?.status)).not.toContain('"True"');
+  expect(await space.condition('maildomains', 'foreign', 'Accepted')).toBe(
+    'Unknown/Pending: Waiting for the operator',
+  );
+  expect(
+    await space.admin.get(paths.core(space.name, 'configmaps', 'postern-default-index')),
+  ).toBeUndefined();
+  expect(await space.admin.get(paths.core(space.name, 'configmaps', 'postern-ours-index'))).toBeDefined();
+});
+
+test('OP2: of two operators one leads; when it goes, the other takes over at once', async () => {
+  await startMta('default');
+  const first = await startOperatorIn(space, { leaderElect: true });
+  await waitFor(
+    'the first to lead',
+    () => first.isReady(),
+    (ready) => ready,
+  );
+  const second = await startOperator({ leaderElect: true });
+  await space.apply(mailDomain('a', 'a.example'));
+  await space.waitForCondition('maildomains', 'a', 'Accepted', /^True/);
+  expect(second.isReady()).toBe(false);
+  expect((await fetch(`http://127.0.0.1:${second.httpPort}/readyz`)).status).toBe(200);
+  await first.stop();
+  await waitFor(
+    'the second to lead',
+    () => second.isReady(),
+    (ready) => ready,
+  );
+  await space.apply(mailDomain('b', 'b.example'));
+  await space.waitForCondition('maildomains', 'b', 'Accepted', /^True/);
+});
+
+test('OP3: an operator of the whole cluster sees pods and Secrets only where a RoleBinding lets it', async () => {
+  const other = await TestNamespace.prepare(cluster.current, await cluster.freshNamespace('other'));
+  const rbac = '/apis/rbac.authorization.k8s.io/v1';
+  await space.admin.remove(`${rbac}/clusterroles/postern-operator`);
+  await space.admin.create(`${rbac}/clusterroles`, {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'ClusterRole',
+    metadata: { name: 'postern-operator' },
+    rules: clusterRules(kinds),
+  });
+  await space.admin.create(`${rbac}/clusterrolebindings`, {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'ClusterRoleBinding',
+    metadata: { name: 'postern-operator' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'postern-operator' },
+    subjects: [{ kind: 'ServiceAccount', name: 'postern-operator', namespace: space.name }],
+  });
+  await startMta('default');
+  await startOperator({ namespaces: 'all', logLevel: 'silent' });
+  await other.apply(mailDomain('b', 'b.example'));
+  await space.apply(mailDomain('a', 'a.example'));
+  await space.waitForCondition('maildomains', 'a', 'Accepted', /^True/);
+  expect(await other.condition('maildomains', 'b', 'Accepted')).toBe(
+    'Unknown/Pending: Waiting for the operator',
+  );
+  await other.admin.create(`${rbac}/namespaces/${other.name}/rolebindings`, {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'RoleBinding',
+    metadata: { name: 'let-it' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'postern-operator' },
+    subjects: [{ kind: 'ServiceAccount', name: 'postern-operator', namespace: space.name }],
+  });
+  await other.waitForCondition('maildomains', 'b', 'Accepted', /^False\/MtaNotFound/, 30_000);
+  await space.admin.remove(`${rbac}/clusterrolebindings/postern-operator`);
+  other.admin.close();
+});
+
+test('OP12: the program ends within 10 s of SIGTERM, with code 0', async () => {
+  await startMta('default');
+  const args = [
+    operatorMain,
+    '--kubeconfig',
+    await space.operatorKubeconfig(),
+    '--namespaces',
+    space.name,
+    '--http',
+    '127.0.0.1:0',
+    '--log-level',
+    'silent',
+  ];
+  const child = spawn(process.execPath, args, { stdio: 'ignore' });
+  try {
+    await space.apply(mailDomain('a', 'a.example'));
+    await space.waitForCondition('maildomains', 'a', 'Accepted', /^True/);
+    const exited = once(child, 'exit', { signal: AbortSignal.timeout(10_000) });
+    child.kill('SIGTERM');
+    expect(await exited).toEqual([0, null]);
+  } finally {
+    child.kill('SIGKILL');
+  }
+});
+
+test('R4 OP13: a Route in use keeps its finalizer, and is gone when nothing names it any more', async () => {
+  await startMta('default');
+  await startOperator({ slowPollMs: 500 });
+  await space.apply(
+    route('mailbox'),
+    route('idle'),
+    mailDomain('a', 'a.example', { mailbox: { routeRef: { name: 'mailbox' } } }),
+  );
+  const finalizers = async (name: string) =>
+    (await space.admin.get(paths.postern(space.name, 'routes', name)))?.metadata.finalizers;
+  await waitFor(
+    'the finalizer',
+    () => finalizers('mailbox'),
+    (list) => list?.includes('postern.dev/in-use') === true,
+  );
+  expect(await finalizers('idle')).toEqual([]);
+  await space.kubectl(['delete', 'route', 'mailbox', 'idle', '--wait=false']);
+  await waitFor(
+    'the idle Route to be gone',
+    () => finalizers('idle'),
+    (list) => list === undefined,
+  );
+  expect(
+    (await space.admin.get(paths.postern(space.name, 'routes', 'mailbox')))?.metadata.deletionTimestamp,
+  ).toBeDefined();
+  await space.kubectl(['delete', 'maildomain', 'a']);
+  await waitFor(
+    'the Route to be gone',
+    () => finalizers('mailbox'),
+    (list) => list === undefined,
+  );
+});
+
+test('changed settings roll the StatefulSet, by two annotations of its template and only when a pod runs with others', async () => {
+  const kubelet = await startMta('default');
+  await startOperator({ slowPollMs: 300 });
+  await kubelet.addPod('mail-0');
+  await space.apply(mailDomain('a', 'a.example'));
+  await space.waitForCondition('maildomains', 'a', 'Ready', /^True/, 30_000);
+  const template = async () => {
+    const object = await space.admin.get(paths.apps(space.name, 'statefulsets', 'mail-default'));
+    return JSON.stringify(object?.['spec']);
+  };
+  // An install starts with what is rendered: there is nothing to roll for.
+  expect(await template()).not.toContain('postern.dev/config-hash');
+  await space.admin.mergePatch(paths.core(space.name, 'configmaps', 'postern-mta-default'), {
+    data: { 'mta.yaml': 'heloName: mx2.example.com\n' },
+  });
+  const rolled = await waitFor('the template to ask for a roll', template, (text) =>
+    text.includes('postern.dev/config-hash'),
+  );
+  expect(rolled).toContain('"postern.dev/rolled-for":"configmap/postern-mta-default"');
+  await kubelet.removePod('mail-0');
+  await kubelet.addPod('mail-0');
+  await space.waitForCondition('maildomains', 'a', 'Ready', /^True/, 30_000);
+  expect(await template()).toBe(rolled);
+});
+
+test('G6: a domain that the cluster admin gave to others is not taken', async () => {
+  await space.admin.mergePatch(`/api/v1/namespaces/${space.name}`, {
+    metadata: { annotations: { 'postern.dev/domains': 'a.example, *.mine.example' } },
+  });
+  await startMta('default');
+  await startOperator();
+  await space.apply(
+    mailDomain('a', 'a.example'),
+    mailDomain('sub', 'mail.mine.example'),
+    mailDomain('squat', 'bank.example'),
+  );
+  await space.waitForCondition('maildomains', 'squat', 'Accepted', /^False\/DomainNotAllowed/);
+  await space.waitForCondition('maildomains', 'a', 'Accepted', /^True/);
+  await space.waitForCondition('maildomains', 'sub', 'Accepted', /^True/);
+});
+
+test('only pods that the StatefulSet owns speak for the MTA', async () => {
+  const kubelet = await startMta('default');
+  await startOperator({ slowPollMs: 300 });
+  await kubelet.addPod('mail-0');
+  await space.apply(mailDomain('a', 'a.example'));
+  await space.waitForCondition('maildomains', 'a', 'Ready', /^True/, 30_000);
+  const impostor = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'impostor', labels: { 'postern.dev/mta': 'default' } },
+    spec: { containers: [{ name: 'x', image: 'x' }] },
+  };
+  await space.admin.create(paths.core(space.name, 'pods'), impostor);
+  const status = {
+    status: {
+      podIP: '127.9.9.9',
+      podIPs: [{ ip: '127.9.9.9' }],
+      conditions: [{ type: 'Ready', status: 'True' }],
+    },
+  };
+  await space.admin.mergePatch(paths.core(space.name, 'pods', 'impostor/status'), status);
+  await space.apply(blockList('block', ['192.0.2.1']));
+  await space.waitForCondition('ipaccesslists', 'block', 'Ready', /^True/);
+  const pod = await space.admin.get(paths.core(space.name, 'pods', 'impostor'));
+  expect(pod?.metadata.annotations).toEqual({});
+});
