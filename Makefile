@@ -44,7 +44,7 @@ format: $(STAMP) ## Format and fix the sources
 	@npm run --silent format
 
 differential: $(STAMP) ## Compare `explain` with the live SMTP answer on N seeded cases (N=10000 SEED=1)
-	@npm run --silent differential -- --cases '$(or $(N),2000)' $(if $(SEED),--seed '$(SEED)')
+	@npm run --silent differential
 
 bench: $(STAMP) ## Measure the figures of docs/performance.md, as ratios in one run (ONLY=Q1,Q3)
 	@npm run --silent bench -- $(if $(ONLY),--only '$(ONLY)')

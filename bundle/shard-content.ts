@@ -36,7 +36,7 @@ export function* rawUnits(
   };
   if (bytes.length === 2 && bytes[0] === byte['{'] && bytes[1] === byte['}']) return;
   let at = 0;
-  for (let before = byte['{']; ; before = byte[',']) {
+  for (let before: number = byte['{']; ; before = byte[',']) {
     if (bytes[at] !== before || bytes[at + 1] !== byte['"']) throw wrong();
     const colon = endOfValue(bytes, at + 1);
     if (bytes[colon] !== byte[':']) throw wrong();

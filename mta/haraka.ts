@@ -6,7 +6,7 @@ import type { Address } from '@haraka/email-address';
 /** The parts of Haraka 3.3.4 that Postern touches. Haraka ships no types; what is private is listed in private-api.ts. */
 
 /** One reply of several possible shapes; a DSN object carries code and enhanced status code. */
-export interface Dsn {
+interface Dsn {
   readonly code: number;
   readonly reply: string;
 }
@@ -21,7 +21,7 @@ export interface HarakaTransaction {
   readonly message_stream: { destroy(): void };
 }
 
-export interface HarakaSocket {
+interface HarakaSocket {
   readonly localPort?: number;
   write(data: string): boolean;
 }
@@ -93,7 +93,7 @@ export interface OutboundSocket extends EventEmitter {
   destroy(): void;
 }
 
-export type UpgradeDone = (
+type UpgradeDone = (
   authorized: boolean,
   error: Error | undefined,
   certificate: unknown,
@@ -124,7 +124,7 @@ export interface HarakaOutbound {
   get_stats(): string;
 }
 
-export interface HarakaServer {
+interface HarakaServer {
   readonly listeners: NetServer[];
   createServer(): void;
   stopListeners(): void;
@@ -161,14 +161,15 @@ export interface Haraka {
  */
 export function loadHaraka(home: string): Haraka {
   process.env['HARAKA'] = home;
-  const require = createRequire(import.meta.url);
+  // From where Haraka stands: its libraries must be the very ones that it uses.
+  const fromHaraka = createRequire(createRequire(import.meta.url).resolve('haraka/package.json'));
   // Not haraka.js: it installs signal handlers of its own and exits at once on SIGTERM (or ignores it, HT9).
-  const server: HarakaServer = require('haraka/server.js');
-  const outbound: HarakaOutbound = require('haraka/outbound/index.js');
-  const connection: { Connection: Haraka['connectionClass'] } = require('haraka/connection.js');
-  const netUtils: Haraka['netUtils'] = require('haraka-net-utils');
-  const constants: Haraka['constants'] = require('haraka-constants');
-  const dsn: Haraka['dsn'] = require('haraka-dsn');
+  const server: HarakaServer = fromHaraka('./server.js');
+  const outbound: HarakaOutbound = fromHaraka('./outbound/index.js');
+  const connection: { Connection: Haraka['connectionClass'] } = fromHaraka('./connection.js');
+  const netUtils: Haraka['netUtils'] = fromHaraka('haraka-net-utils');
+  const constants: Haraka['constants'] = fromHaraka('haraka-constants');
+  const dsn: Haraka['dsn'] = fromHaraka('haraka-dsn');
   return { server, outbound, connectionClass: connection.Connection, netUtils, constants, dsn };
 }
 

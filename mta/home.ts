@@ -10,14 +10,7 @@ import { type MtaFile, parseMtaFile, settingsFile } from './settings.ts';
 const pluginName = 'postern';
 
 /** Files of Haraka's that the operator renders. Any other name in the directory is refused: Haraka would read it. */
-export const harakaFiles = [
-  'connection.ini',
-  'log.ini',
-  'me',
-  'outbound.ini',
-  'plugin_timeout',
-  'tls.ini',
-] as const;
+const harakaFiles = ['connection.ini', 'log.ini', 'me', 'outbound.ini', 'plugin_timeout', 'tls.ini'] as const;
 
 /** The filled home. */
 export interface Home {
@@ -80,7 +73,7 @@ async function readColdFiles(directory: string): Promise<Map<string, string>> {
 }
 
 /** Hash of the cold files: what `/state` reports and what the operator compares with its own rendering. */
-export function hashOf(files: ReadonlyMap<string, string>): string {
+function hashOf(files: ReadonlyMap<string, string>): string {
   return createHash('sha256')
     .update(canonicalJson(Object.fromEntries(files)))
     .digest('hex');

@@ -13,7 +13,7 @@ import type { RefusalLog } from './refusals.ts';
 import type { MtaFile } from './settings.ts';
 
 /** The decision engine, as four functions. A parameter, so that tests can put a broken one in its place. */
-export interface Judge {
+interface Judge {
   readonly connect: typeof judgeConnect;
   readonly mail: typeof judgeMail;
   readonly rcpt: typeof judgeRcpt;
@@ -21,7 +21,7 @@ export interface Judge {
 }
 
 /** Where accepted mail goes. */
-export interface Store {
+interface Store {
   /** Messages that are being filed now. */
   readonly busy: number;
   /** Resolves when all of the message is safe; see MailStore. */

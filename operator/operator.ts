@@ -55,10 +55,14 @@ export interface RunningOperator {
 /**
  * Starts the operator; it runs until it is stopped.
  *
- * @throws Error if the kubeconfig cannot be used or the HTTP address cannot be had
+ * @throws Error if the kubeconfig cannot be used, the HTTP address cannot be had, or the Lease has no namespace
  */
 export async function startOperator(options: OperatorOptions): Promise<RunningOperator> {
   const log = pino({ level: options.logLevel, base: null });
+  const leaseNamespace = options.leaderElect ? options.ownNamespace : undefined;
+  if (options.leaderElect && leaseNamespace === undefined) {
+    throw new Error('--leader-elect needs a namespace for the Lease: run it in a pod or set POD_NAMESPACE');
+  }
   const kubeConfig = loadKubeConfig(options.kubeconfig);
   const stopping = new AbortController();
   const now = options.now ?? Date.now;
@@ -150,12 +154,10 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     isReady: () => tenancy.isReady || (election !== undefined && !election.isLeader()),
     metrics: () => metrics.registry.metrics(),
   });
-  if (options.leaderElect) {
-    if (options.ownNamespace === undefined)
-      throw new Error('--leader-elect needs a namespace for the Lease: run it in a pod or set POD_NAMESPACE');
+  if (leaseNamespace !== undefined) {
     election = joinElection({
       client: operator.client,
-      namespace: options.ownNamespace,
+      namespace: leaseNamespace,
       name: options.class === '' ? leaseName : `${leaseName}-${options.class}`,
       identity: `${hostname()}_${randomBytes(4).toString('hex')}`,
       clock: systemClock,

@@ -53,7 +53,12 @@ function guard(
       failurePolicy: 'Fail',
       matchConstraints: {
         resourceRules: [
-          { apiGroups: [apiGroup], apiVersions: ['*'], operations: ['*'], resources: [resource, `${resource}/*`] },
+          {
+            apiGroups: [apiGroup],
+            apiVersions: ['*'],
+            operations: ['*'],
+            resources: [resource, `${resource}/*`],
+          },
         ],
       },
       matchConditions: [{ name: 'operator', expression: `request.userInfo.username == '${username}'` }],

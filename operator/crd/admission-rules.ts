@@ -23,33 +23,48 @@ export function objectRules(): Record<string, AdmissionPolicy> {
     'route-in-use-by-mail-domain': routeInUse(mailDomain, [
       ['spec.mailbox.routeRef', "[params.spec.mailbox.?routeRef.name.orValue('')]"],
       ['spec.inboundRouting[].routeRef', 'params.spec.?inboundRouting.orValue([]).map(r, r.routeRef.name)'],
-      ['spec.outboundRouting[].changeRoute', "params.spec.?outboundRouting.orValue([]).map(r, r.?changeRoute.name.orValue(''))"],
-      ['spec.outboundRouting[].sendCopyTo', "params.spec.?outboundRouting.orValue([]).map(r, r.?sendCopyTo.name.orValue(''))"],
+      [
+        'spec.outboundRouting[].changeRoute',
+        "params.spec.?outboundRouting.orValue([]).map(r, r.?changeRoute.name.orValue(''))",
+      ],
+      [
+        'spec.outboundRouting[].sendCopyTo',
+        "params.spec.?outboundRouting.orValue([]).map(r, r.?sendCopyTo.name.orValue(''))",
+      ],
     ]),
     'route-in-use-by-gateway': routeInUse(inboundGateway, [
       ['spec.routeRef', "[params.spec.?routeRef.name.orValue('')]"],
     ]),
     'platform-domain-routing': denyWrites(mailDomain, {
-      expression: "object.spec.?ownership.orValue('Customer') != 'Platform' || size(object.spec.?inboundRouting.orValue([])) + size(object.spec.?outboundRouting.orValue([])) == 0",
-      message: 'spec.ownership: a domain with ownership Platform takes no inboundRouting and no outboundRouting: remove them, or make it a Customer domain',
+      expression:
+        "object.spec.?ownership.orValue('Customer') != 'Platform' || size(object.spec.?inboundRouting.orValue([])) + size(object.spec.?outboundRouting.orValue([])) == 0",
+      message:
+        'spec.ownership: a domain with ownership Platform takes no inboundRouting and no outboundRouting: remove them, or make it a Customer domain',
     }),
     'platform-domain-gateway': denyWritesBeside(inboundGateway, mailDomain, {
-      expression: "params.spec.?ownership.orValue('Customer') != 'Platform' || !object.spec.domainRefs.exists(r, r.name == params.metadata.name)",
-      messageExpression: "'spec.domainRefs: MailDomain ' + params.metadata.name + ' has ownership Platform and takes no InboundGateway: remove it from the list'",
+      expression:
+        "params.spec.?ownership.orValue('Customer') != 'Platform' || !object.spec.domainRefs.exists(r, r.name == params.metadata.name)",
+      messageExpression:
+        "'spec.domainRefs: MailDomain ' + params.metadata.name + ' has ownership Platform and takes no InboundGateway: remove it from the list'",
       message: 'spec.domainRefs: a domain with ownership Platform takes no InboundGateway',
     }),
     'platform-domain-dkim-key': denyWritesBeside(dkimKey, mailDomain, {
-      expression: "params.spec.?ownership.orValue('Customer') != 'Platform' || object.spec.domainRef.name != params.metadata.name || object.spec.?fallback.orValue(false)",
-      messageExpression: "'spec.domainRef: MailDomain ' + params.metadata.name + ' has ownership Platform and takes no DkimKey except one with fallback: true'",
-      message: 'spec.domainRef: a domain with ownership Platform takes no DkimKey except one with fallback: true',
+      expression:
+        "params.spec.?ownership.orValue('Customer') != 'Platform' || object.spec.domainRef.name != params.metadata.name || object.spec.?fallback.orValue(false)",
+      messageExpression:
+        "'spec.domainRef: MailDomain ' + params.metadata.name + ' has ownership Platform and takes no DkimKey except one with fallback: true'",
+      message:
+        'spec.domainRef: a domain with ownership Platform takes no DkimKey except one with fallback: true',
     }),
     'mail-domain-unique': {
       policy: {
         ...spec(mailDomain, ['CREATE'], mailDomain),
         validations: [
           {
-            expression: 'params.spec.domain != object.spec.domain || params.metadata.name == object.metadata.name',
-            messageExpression: "'spec.domain: MailDomain ' + params.metadata.name + ' of this namespace has ' + object.spec.domain + ' already: delete it first, or change it'",
+            expression:
+              'params.spec.domain != object.spec.domain || params.metadata.name == object.metadata.name',
+            messageExpression:
+              "'spec.domain: MailDomain ' + params.metadata.name + ' of this namespace has ' + object.spec.domain + ' already: delete it first, or change it'",
             message: 'spec.domain: another MailDomain of this namespace has the domain already',
             reason: 'Forbidden',
           },
@@ -59,18 +74,19 @@ export function objectRules(): Record<string, AdmissionPolicy> {
     },
     'mail-domain-allowed': {
       policy: {
-        ...spec(mailDomain, ['CREATE', 'UPDATE']),
-        // Like operator/compile/domains.ts: without the annotation any domain; `*.example.com` is not example.com itself.
+        ...spec(mailDomain, ['CREATE']),
         variables: [
+          { name: 'allowed', expression: `namespaceObject.metadata.?annotations[?'${domainsAnnotation}']` },
           {
             name: 'patterns',
-            expression: `namespaceObject.metadata.?annotations[?'${domainsAnnotation}'].orValue('*').split(',').map(p, p.trim().lowerAscii())`,
+            expression: "variables.allowed.orValue('').split(',').map(p, p.trim().lowerAscii())",
           },
         ],
         validations: [
           {
+            // Like operator/compile/domains.ts: without the annotation any domain; `*.example.com` is not example.com itself.
             expression:
-              "'*' in variables.patterns || variables.patterns.exists(p, p.startsWith('*.') ? object.spec.domain.endsWith(p.substring(1)) : object.spec.domain == p)",
+              "!variables.allowed.hasValue() || variables.patterns.exists(p, p.startsWith('*.') ? object.spec.domain.endsWith(p.substring(1)) : object.spec.domain == p)",
             messageExpression: `'spec.domain: the namespace ' + namespaceObject.metadata.name + ' may not have ' + object.spec.domain + ': its annotation ${domainsAnnotation} allows ' + variables.patterns.join(', ')`,
             message: `spec.domain: the annotation ${domainsAnnotation} of the namespace does not allow the domain`,
             reason: 'Forbidden',
@@ -98,7 +114,8 @@ export function objectRules(): Record<string, AdmissionPolicy> {
       validations: [
         {
           expression: 'object.spec.?keyLength.orValue(2048) != 1024',
-          message: 'spec.keyLength: receivers may ignore signatures of 1024 bits: use 2048 unless the DNS host cannot store it',
+          message:
+            'spec.keyLength: receivers may ignore signatures of 1024 bits: use 2048 unless the DNS host cannot store it',
         },
       ],
     }),
@@ -106,7 +123,8 @@ export function objectRules(): Record<string, AdmissionPolicy> {
       validations: [
         {
           expression: "object.spec.?inboundRouting.orValue([]).all(r, r.?ndr.orValue('Auto') != 'Never')",
-          message: 'spec.inboundRouting: ndr Never loses mail that the Route refuses without telling its sender; it is counted in status.ledger only',
+          message:
+            'spec.inboundRouting: ndr Never loses mail that the Route refuses without telling its sender; it is counted in status.ledger only',
         },
       ],
     }),
@@ -152,7 +170,10 @@ function denyWritesBeside(
   validation: PolicySpec['validations'][number],
 ): AdmissionPolicy {
   return {
-    policy: { ...spec(kind, ['CREATE', 'UPDATE'], other), validations: [{ ...validation, reason: 'Forbidden' }] },
+    policy: {
+      ...spec(kind, ['CREATE', 'UPDATE'], other),
+      validations: [{ ...validation, reason: 'Forbidden' }],
+    },
     binding: { validationActions: ['Deny'], paramRef: eachOfTheNamespace },
   };
 }

@@ -97,7 +97,8 @@ function yamlFile(data: unknown): string {
 /** A file that Helm reads as a template and is to leave as it is. */
 function templateFile(data: unknown): string {
   const text = yamlFile(data);
-  if (text.includes('{{')) throw new Error('a text of operator/api holds {{, which Helm would take for a template');
+  if (text.includes('{{'))
+    throw new Error('a text of operator/api holds {{, which Helm would take for a template');
   return text;
 }
 

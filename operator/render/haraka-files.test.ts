@@ -10,8 +10,9 @@ interface HarakaConfig {
   module_config(path: string): HarakaConfig;
   get(name: string, options?: unknown): unknown;
 }
-const require = createRequire(import.meta.url);
-const harakaConfig: HarakaConfig = require('haraka-config');
+// The copy that Haraka itself reads with.
+const fromHaraka = createRequire(createRequire(import.meta.url).resolve('haraka/package.json'));
+const harakaConfig: HarakaConfig = fromHaraka('haraka-config');
 
 let directory: string;
 beforeEach(async () => {

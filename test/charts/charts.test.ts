@@ -5,19 +5,37 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import * as z from 'zod';
-import { type ChartName, chartFolder, chartNames, ciFiles, helm, type Manifest, render, renders, root, template } from './helm.ts';
+import {
+  type ChartName,
+  chartFolder,
+  chartNames,
+  ciFiles,
+  helm,
+  type Manifest,
+  render,
+  renders,
+  root,
+  template,
+} from './helm.ts';
 
 const readText = (...path: string[]) => readFileSync(join(root, ...path), 'utf8');
 
 const namespacedKinds = new Set(
-  'ConfigMap Certificate Deployment DkimKey InboundGateway IpAccessList MailDomain NetworkPolicy Pod PodDisruptionBudget PrometheusRule Role RoleBinding Route Service ServiceAccount ServiceMonitor StatefulSet TlsPolicy'.split(' '),
+  'ConfigMap Certificate Deployment DkimKey InboundGateway IpAccessList MailDomain NetworkPolicy Pod PodDisruptionBudget PrometheusRule Role RoleBinding Route Service ServiceAccount ServiceMonitor StatefulSet TlsPolicy'.split(
+    ' ',
+  ),
 );
 const isClusterScoped = ({ kind }: Manifest) => !namespacedKinds.has(kind);
 const nameOf = ({ kind, metadata }: Manifest) => `${kind}/${metadata.name}`;
 
 describe.each(chartNames)('chart %s', (chart) => {
   test.each(ciFiles(chart))('CH3: helm lint --strict finds nothing with %s', async (file) => {
-    const { code, stdout } = await helm('lint', '--strict', chartFolder(chart), `--values=${join(chartFolder(chart), 'ci', file)}`);
+    const { code, stdout } = await helm(
+      'lint',
+      '--strict',
+      chartFolder(chart),
+      `--values=${join(chartFolder(chart), 'ci', file)}`,
+    );
     expect(stdout).not.toMatch(/\[(WARNING|ERROR)\]/);
     expect(code).toBe(0);
   });
@@ -27,7 +45,10 @@ describe.each(chartNames)('chart %s', (chart) => {
   });
 
   test.each(ciFiles(chart))('CH4: two renders with %s are the same bytes', async (file) => {
-    const [first, second] = await Promise.all([template(chart, { files: [file] }), template(chart, { files: [file] })]);
+    const [first, second] = await Promise.all([
+      template(chart, { files: [file] }),
+      template(chart, { files: [file] }),
+    ]);
     expect(first.stdout).not.toBe('');
     expect(second.stdout).toBe(first.stdout);
   });
@@ -45,10 +66,17 @@ describe.each(chartNames)('chart %s', (chart) => {
   test('CH6: Chart.yaml says what a catalogue needs to know', () => {
     const meta = chartFile.parse(parse(readText('charts', chart, 'Chart.yaml')));
     expect(meta).toMatchObject({ apiVersion: 'v2', name: chart, kubeVersion: '>=1.31.0-0' });
-    expect(meta.annotations).toMatchObject({ 'artifacthub.io/category': 'security', 'artifacthub.io/license': 'Apache-2.0' });
+    expect(meta.annotations).toMatchObject({
+      'artifacthub.io/category': 'security',
+      'artifacthub.io/license': 'Apache-2.0',
+    });
     expect(meta.annotations['artifacthub.io/changes']).toContain('kind: added');
     // There is no signKey until releases are signed.
-    const own = { 'postern-crds': ['crds', 'crdsExamples'], postern: ['operator', 'operatorCapabilities', 'images', 'links'], 'postern-tenant': ['images', 'links'] };
+    const own = {
+      'postern-crds': ['crds', 'crdsExamples'],
+      postern: ['operator', 'operatorCapabilities', 'images', 'links'],
+      'postern-tenant': ['images', 'links'],
+    };
     for (const key of own[chart]) expect(Object.keys(meta.annotations)).toContain(`artifacthub.io/${key}`);
   });
 
@@ -64,7 +92,9 @@ describe.each(chartNames)('chart %s', (chart) => {
     const readme = readText('charts', chart, 'README.md');
     for (const path of pathsOf(values)) {
       expect(hasPath(schema, path), `${path.join('.')} in values.schema.json`).toBe(true);
-      const documented = path.some((_, end) => readme.includes(`| \`${path.slice(0, end + 1).join('.')}\` |`));
+      const documented = path.some((_, end) =>
+        readme.includes(`| \`${path.slice(0, end + 1).join('.')}\` |`),
+      );
       expect(documented, `${path.join('.')} in README.md`).toBe(true);
     }
   });
@@ -94,7 +124,9 @@ describe('what belongs to whom', () => {
 
   test('CH2: two installs of the operator share no cluster-scoped name but the role that tenants bind', async () => {
     const namesIn = async (namespace: string) =>
-      (await render('postern', { namespace, set: ['admissionPolicies.allowedDomains=true'] })).filter(isClusterScoped).map(nameOf);
+      (await render('postern', { namespace, set: ['admissionPolicies.allowedDomains=true'] }))
+        .filter(isClusterScoped)
+        .map(nameOf);
     const [first, second] = [await namesIn('one'), await namesIn('two')];
     expect(first.length).toBeGreaterThan(20);
     expect(first.filter((name) => second.includes(name))).toEqual(['ClusterRole/postern-namespace-operator']);
@@ -105,7 +137,9 @@ describe('what belongs to whom', () => {
   test('OP3: with named namespaces and without cluster rights the operator renders nothing cluster-scoped', async () => {
     const manifests = await render('postern', { files: ['namespaced-values.yaml'] });
     expect(manifests.filter(isClusterScoped).map(nameOf)).toEqual([]);
-    const roles = manifests.filter(({ kind, metadata }) => kind === 'Role' && metadata.name === 'postern-system-postern');
+    const roles = manifests.filter(
+      ({ kind, metadata }) => kind === 'Role' && metadata.name === 'postern-system-postern',
+    );
     expect(roles.map(({ metadata }) => metadata.namespace)).toEqual(['mail-a', 'mail-b']);
   });
 
@@ -114,14 +148,20 @@ describe('what belongs to whom', () => {
     const bound = manifests.filter(({ kind }) => kind === 'ClusterRoleBinding');
     expect(bound.map(nameOf)).toEqual(['ClusterRoleBinding/postern-system-postern']);
     const role = manifests.find((manifest) => nameOf(manifest) === 'ClusterRole/postern-system-postern');
-    const { rules } = z.looseObject({ rules: z.array(z.looseObject({ apiGroups: z.array(z.string()) })) }).parse(role);
+    const { rules } = z
+      .looseObject({ rules: z.array(z.looseObject({ apiGroups: z.array(z.string()) })) })
+      .parse(role);
     expect(new Set(rules.flatMap(({ apiGroups }) => apiGroups))).toEqual(new Set(['postern.dev']));
   });
 
   test('CH7, G4: view is aggregated without a verb that writes', async () => {
-    const role = (await render('postern')).find(({ metadata }) => metadata.name === 'postern-system-postern-view');
+    const role = (await render('postern')).find(
+      ({ metadata }) => metadata.name === 'postern-system-postern-view',
+    );
     expect(role?.metadata.labels['rbac.authorization.k8s.io/aggregate-to-view']).toBe('true');
-    const { rules } = z.looseObject({ rules: z.array(z.looseObject({ verbs: z.array(z.string()) })) }).parse(role);
+    const { rules } = z
+      .looseObject({ rules: z.array(z.looseObject({ verbs: z.array(z.string()) })) })
+      .parse(role);
     expect(rules.flatMap(({ verbs }) => verbs)).toEqual(['get', 'list', 'watch']);
     const none = await render('postern', { set: ['rbac.aggregatedRoles=false'] });
     expect(none.filter(({ metadata }) => /-(view|edit)$/.test(metadata.name))).toEqual([]);
@@ -132,15 +172,27 @@ describe('what belongs to whom', () => {
     expect(manifests.length).toBe(6);
     for (const { metadata, ...manifest } of manifests) {
       expect(metadata.annotations['helm.sh/resource-policy']).toBe('keep');
-      const { metadata: _, ...plain } = z.looseObject({ metadata: z.unknown() }).parse(parse(readText('crds', `${metadata.name}.yaml`)));
+      const { metadata: _, ...plain } = z
+        .looseObject({ metadata: z.unknown() })
+        .parse(parse(readText('crds', `${metadata.name}.yaml`)));
       expect(manifest).toEqual(plain);
     }
   });
 
   test('CH16: Argo CD takes CRDs, Routes, MailDomains, policies and keys in this order', async () => {
-    const manifests = [...(await render('postern-crds')), ...(await render('postern-tenant', { files: ['full-values.yaml'] }))];
-    const waves = new Map(manifests.map(({ kind, metadata }) => [kind, Number(metadata.annotations['argocd.argoproj.io/sync-wave'] ?? 0)]));
-    const order = ['CustomResourceDefinition', 'Route', 'MailDomain', 'IpAccessList', 'DkimKey'].map((kind) => waves.get(kind));
+    const manifests = [
+      ...(await render('postern-crds')),
+      ...(await render('postern-tenant', { files: ['full-values.yaml'] })),
+    ];
+    const waves = new Map(
+      manifests.map(({ kind, metadata }) => [
+        kind,
+        Number(metadata.annotations['argocd.argoproj.io/sync-wave'] ?? 0),
+      ]),
+    );
+    const order = ['CustomResourceDefinition', 'Route', 'MailDomain', 'IpAccessList', 'DkimKey'].map((kind) =>
+      waves.get(kind),
+    );
     expect(order).toEqual([-2, 0, 1, 2, 3]);
     // The pods wait for the operator, and it begins with the first object of the namespace.
     expect(waves.get('StatefulSet')).toBe(waves.get('MailDomain'));
@@ -149,18 +201,30 @@ describe('what belongs to whom', () => {
 
 describe('CH14: monitoring', () => {
   test('is opt-in', async () => {
-    const kinds = new Set((await Promise.all(chartNames.map((chart) => render(chart, { files: ciFiles(chart).slice(0, 1) })))).flat().map(({ kind }) => kind));
+    const kinds = new Set(
+      (await Promise.all(chartNames.map((chart) => render(chart, { files: ciFiles(chart).slice(0, 1) }))))
+        .flat()
+        .map(({ kind }) => kind),
+    );
     for (const kind of ['ServiceMonitor', 'PrometheusRule']) expect(kinds).not.toContain(kind);
     const full = await render('postern', { files: ['full-values.yaml'] });
-    expect(full.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['ServiceMonitor', 'PrometheusRule']));
+    expect(full.map(({ kind }) => kind)).toEqual(
+      expect.arrayContaining(['ServiceMonitor', 'PrometheusRule']),
+    );
     const dashboard = full.find(({ metadata }) => metadata.labels['grafana_dashboard'] === '1');
     const { data } = z.looseObject({ data: z.object({ 'postern.json': z.string() }) }).parse(dashboard);
-    expect(JSON.parse(data['postern.json'])).toEqual(JSON.parse(readText('charts/postern/files/dashboard.json')));
+    expect(JSON.parse(data['postern.json'])).toEqual(
+      JSON.parse(readText('charts/postern/files/dashboard.json')),
+    );
   });
 
   test('OP10: alerts and dashboard ask for metrics that operator or MTA have', () => {
-    const sources = ['operator/operator-metrics.ts', 'mta/metrics.ts'].map((path) => readText(path)).join('\n');
-    const asked = ['alerts.yaml', 'dashboard.json'].flatMap((file) => readText('charts/postern/files', file).match(/\bpostern_[a-z_]+/g) ?? []);
+    const sources = ['operator/operator-metrics.ts', 'mta/metrics.ts']
+      .map((path) => readText(path))
+      .join('\n');
+    const asked = ['alerts.yaml', 'dashboard.json'].flatMap(
+      (file) => readText('charts/postern/files', file).match(/\bpostern_[a-z_]+/g) ?? [],
+    );
     expect(asked.length).toBeGreaterThan(15);
     for (const metric of new Set(asked)) {
       const name = metric.replace(/^postern_mta_/, '').replace(/_bucket$/, '');
@@ -170,9 +234,16 @@ describe('CH14: monitoring', () => {
 });
 
 test.each(renders)('every object of $chart with $file says what it belongs to', async ({ chart, file }) => {
-  const manifests = (await render(chart, { files: [file] })).filter(({ kind }) => kind !== 'CustomResourceDefinition');
+  const manifests = (await render(chart, { files: [file] })).filter(
+    ({ kind }) => kind !== 'CustomResourceDefinition',
+  );
   const bare = manifests.filter(({ metadata }) =>
-    ['app.kubernetes.io/name', 'app.kubernetes.io/instance', 'app.kubernetes.io/part-of', 'app.kubernetes.io/managed-by'].some((label) => metadata.labels[label] === undefined),
+    [
+      'app.kubernetes.io/name',
+      'app.kubernetes.io/instance',
+      'app.kubernetes.io/part-of',
+      'app.kubernetes.io/managed-by',
+    ].some((label) => metadata.labels[label] === undefined),
   );
   expect(bare.map(nameOf)).toEqual([]);
 });
@@ -201,7 +272,11 @@ const schemaNode: z.ZodType<SchemaNode> = z.looseObject({
 function pathsOf(value: unknown, path: string[] = []): string[][] {
   const isMap = typeof value === 'object' && value !== null && !Array.isArray(value);
   const entries = isMap ? Object.entries(value) : [];
-  return entries.length === 0 ? (path.length === 0 ? [] : [path]) : entries.flatMap(([key, child]) => pathsOf(child, [...path, key]));
+  return entries.length === 0
+    ? path.length === 0
+      ? []
+      : [path]
+    : entries.flatMap(([key, child]) => pathsOf(child, [...path, key]));
 }
 
 /** Whether a schema names the path; below a map that is left open everything counts as named. */
@@ -213,7 +288,11 @@ function hasPath(schema: SchemaNode, [key, ...rest]: readonly string[]): boolean
 
 function templatesOf(chart: ChartName): string {
   const folder = join(chartFolder(chart), 'templates');
-  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => /\.(yaml|tpl|txt)$/.test(file));
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    /\.(yaml|tpl|txt)$/.test(file),
+  );
   // Only what stands between braces is run.
-  return files.flatMap((file) => readFileSync(join(folder, file), 'utf8').match(/\{\{[^}]*\}\}/g) ?? []).join('\n');
+  return files
+    .flatMap((file) => readFileSync(join(folder, file), 'utf8').match(/\{\{[^}]*\}\}/g) ?? [])
+    .join('\n');
 }

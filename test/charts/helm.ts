@@ -50,7 +50,12 @@ export function ciFiles(chart: ChartName): string[] {
 
 /** `helm template` with these values. @returns exit code and texts */
 export function template(chart: ChartName, options: RenderOptions = {}): Promise<CommandResult> {
-  const { release = chart === 'postern' ? 'postern' : 'mail', namespace = 'postern-system', files = [], set = [] } = options;
+  const {
+    release = chart === 'postern' ? 'postern' : 'mail',
+    namespace = 'postern-system',
+    files = [],
+    set = [],
+  } = options;
   return helm(
     'template',
     release,

@@ -35,7 +35,11 @@ async function containerOf(chart: 'postern' | 'postern-tenant', options: RenderO
   return container;
 }
 
-async function objectOf(kind: string, options: RenderOptions, chart: 'postern' | 'postern-tenant' = 'postern-tenant'): Promise<Manifest> {
+async function objectOf(
+  kind: string,
+  options: RenderOptions,
+  chart: 'postern' | 'postern-tenant' = 'postern-tenant',
+): Promise<Manifest> {
   const found = (await render(chart, options)).find((manifest) => manifest.kind === kind);
   if (found === undefined) throw new Error(`${chart} renders no ${kind}`);
   return found;
@@ -76,13 +80,17 @@ describe('the operator', () => {
 
   test('OP2: two replicas, one of which may be away', async () => {
     const deployment = await objectOf('Deployment', plain, 'postern');
-    expect(deployment).toMatchObject({ spec: { replicas: 2, strategy: { rollingUpdate: { maxUnavailable: 1 } } } });
+    expect(deployment).toMatchObject({
+      spec: { replicas: 2, strategy: { rollingUpdate: { maxUnavailable: 1 } } },
+    });
   });
 
   test('its token is the short-lived one, in its own container only', async () => {
     const { volumes, automountServiceAccountToken } = await podOf('postern', plain);
     expect(automountServiceAccountToken).toBe(false);
-    const tokens = volumes.flatMap(({ projected }) => projected?.sources ?? []).flatMap(({ serviceAccountToken }) => serviceAccountToken ?? []);
+    const tokens = volumes
+      .flatMap(({ projected }) => projected?.sources ?? [])
+      .flatMap(({ serviceAccountToken }) => serviceAccountToken ?? []);
     expect(tokens.map(({ expirationSeconds }) => expirationSeconds)).toEqual([3607]);
   });
 });
@@ -91,7 +99,8 @@ describe('the MTA', () => {
   test('its command line is understood, and leads to what is mounted', async () => {
     const { args, volumeMounts, ports } = await containerOf('postern-tenant', full);
     const options = await mtaOptions(args);
-    const mounted = (path: string) => volumeMounts.some(({ mountPath }) => path === mountPath || path.startsWith(`${mountPath}/`));
+    const mounted = (path: string) =>
+      volumeMounts.some(({ mountPath }) => path === mountPath || path.startsWith(`${mountPath}/`));
     expect(options).toMatchObject({
       policy: '/etc/postern/policy',
       config: '/etc/postern/config',
@@ -104,7 +113,8 @@ describe('the MTA', () => {
       logLevel: 'debug',
     });
     const { policy, config, home, queue, maildir, tls, tokenFile } = options;
-    for (const path of [policy, config, home, queue, maildir, tls ?? '', tokenFile ?? '']) expect(mounted(path), path).toBe(true);
+    for (const path of [policy, config, home, queue, maildir, tls ?? '', tokenFile ?? ''])
+      expect(mounted(path), path).toBe(true);
     expect(ports.map(({ name, containerPort }) => [name, containerPort])).toEqual([
       ['smtp', 2525],
       ['submission', 2587],
@@ -151,14 +161,26 @@ describe('the MTA', () => {
     const settings = await objectOf('ConfigMap', { files: [file] });
     const { data } = z.looseObject({ data: z.record(z.string(), z.string()) }).parse(settings);
     const parsed = parseMtaSettings(data[mtaSettingsKey] ?? '');
-    expect(parsed).toMatchObject({ ok: true, settings: { heloName: 'mx.example.com', maxMessageBytes: 104_857_600 } });
+    expect(parsed).toMatchObject({
+      ok: true,
+      settings: { heloName: 'mx.example.com', maxMessageBytes: 104_857_600 },
+    });
     expect([settingsName('default'), settingsName('second')]).toContain(settings.metadata.name);
   });
 
   test('CH3: the schema of the settings is the generated one', () => {
     const read = (...path: string[]): unknown => JSON.parse(readFileSync(join(...path), 'utf8'));
-    const { properties } = z.looseObject({ properties: z.looseObject({ settings: z.unknown() }) }).parse(read(chartFolder('postern-tenant'), 'values.schema.json'));
-    const { $schema: _, title, required, ...generated } = z.looseObject({ title: z.string(), required: z.array(z.string()) }).parse(read(root, 'docs/schemas/mta-settings.json'));
+    const { properties } = z
+      .looseObject({ properties: z.looseObject({ settings: z.unknown() }) })
+      .parse(read(chartFolder('postern-tenant'), 'values.schema.json'));
+    const {
+      $schema: _,
+      title,
+      required,
+      ...generated
+    } = z
+      .looseObject({ title: z.string(), required: z.array(z.string()) })
+      .parse(read(root, 'docs/schemas/mta-settings.json'));
     expect([title, required]).toEqual(['Settings of an MTA', ['heloName']]);
     // heloName is asked for by the template, so that the chart can be linted without values.
     expect(properties.settings).toEqual(generated);
@@ -174,19 +196,24 @@ describe('the MTA', () => {
         volumeClaimTemplates: [{ metadata: { name: 'spool' } }],
       },
     });
-    const headless = (await render('postern-tenant', plain)).find(({ kind, metadata }) => kind === 'Service' && metadata.name === 'mail-pods');
+    const headless = (await render('postern-tenant', plain)).find(
+      ({ kind, metadata }) => kind === 'Service' && metadata.name === 'mail-pods',
+    );
     expect(headless).toMatchObject({ spec: { clusterIP: 'None' } });
     expect(statefulSet).toMatchObject({ spec: { serviceName: 'mail-pods' } });
   });
 
-  test.each([plain, full])('CH12: sleeps 6 s or more, and kubelet waits for sleep and drain: $files', async (options) => {
-    const pod = await podOf('postern-tenant', options);
-    const { args, lifecycle } = await containerOf('postern-tenant', options);
-    const { graceSeconds } = await mtaOptions(args);
-    const sleep = lifecycle?.preStop.sleep.seconds ?? 0;
-    expect(sleep).toBeGreaterThanOrEqual(6);
-    expect(pod.terminationGracePeriodSeconds ?? 0).toBeGreaterThan(sleep + graceSeconds);
-  });
+  test.each([plain, full])(
+    'CH12: sleeps 6 s or more, and kubelet waits for sleep and drain: $files',
+    async (options) => {
+      const pod = await podOf('postern-tenant', options);
+      const { args, lifecycle } = await containerOf('postern-tenant', options);
+      const { graceSeconds } = await mtaOptions(args);
+      const sleep = lifecycle?.preStop.sleep.seconds ?? 0;
+      expect(sleep).toBeGreaterThanOrEqual(6);
+      expect(pod.terminationGracePeriodSeconds ?? 0).toBeGreaterThan(sleep + graceSeconds);
+    },
+  );
 
   test('CH12: a shorter sleep is refused', async () => {
     const { code, stderr } = await template('postern-tenant', { ...plain, set: ['drain.preStopSeconds=5'] });
@@ -198,9 +225,15 @@ describe('the MTA', () => {
     const manifests = await render('postern-tenant', full);
     for (const { pod } of workloadsOf(manifests)) {
       expect(pod.automountServiceAccountToken).toBe(false);
-      expect(pod.volumes.flatMap(({ projected }) => projected?.sources ?? []).every(({ serviceAccountToken }) => serviceAccountToken === undefined)).toBe(true);
+      expect(
+        pod.volumes
+          .flatMap(({ projected }) => projected?.sources ?? [])
+          .every(({ serviceAccountToken }) => serviceAccountToken === undefined),
+      ).toBe(true);
     }
-    expect(manifests.find(({ kind }) => kind === 'ServiceAccount')).toMatchObject({ automountServiceAccountToken: false });
+    expect(manifests.find(({ kind }) => kind === 'ServiceAccount')).toMatchObject({
+      automountServiceAccountToken: false,
+    });
   });
 
   test('needs a certificate for submission, and one source of it', async () => {
@@ -213,15 +246,21 @@ describe('the MTA', () => {
   });
 
   test('the Certificate makes the Secret that the pods mount, for the name in the greeting', async () => {
-    const { spec } = z.looseObject({ spec: z.looseObject({ secretName: z.string(), dnsNames: z.array(z.string()) }) }).parse(await objectOf('Certificate', full));
-    const mounted = (await podOf('postern-tenant', full)).volumes.find(({ name }) => name === 'tls')?.secret?.secretName;
+    const { spec } = z
+      .looseObject({ spec: z.looseObject({ secretName: z.string(), dnsNames: z.array(z.string()) }) })
+      .parse(await objectOf('Certificate', full));
+    const mounted = (await podOf('postern-tenant', full)).volumes.find(({ name }) => name === 'tls')?.secret
+      ?.secretName;
     expect(spec).toMatchObject({ secretName: mounted, dnsNames: ['mx.example.com'] });
   });
 
   test('settings without heloName, or with a mistyped one, are refused', async () => {
     const missing = await template('postern-tenant');
     expect(missing.stderr).toContain('settings.heloName is required');
-    const mistyped = await template('postern-tenant', { ...plain, set: ['settings.heloname=mx.example.com'] });
+    const mistyped = await template('postern-tenant', {
+      ...plain,
+      set: ['settings.heloname=mx.example.com'],
+    });
     expect(mistyped.stderr).toContain('heloname');
   });
 });
@@ -229,13 +268,21 @@ describe('the MTA', () => {
 describe('how mail comes in', () => {
   const portsOf = async (options: RenderOptions) => {
     const { spec } = z
-      .looseObject({ spec: z.looseObject({ ports: z.array(z.looseObject({ name: z.string(), port: z.int(), targetPort: z.string() })) }) })
+      .looseObject({
+        spec: z.looseObject({
+          ports: z.array(z.looseObject({ name: z.string(), port: z.int(), targetPort: z.string() })),
+        }),
+      })
       .parse(await objectOf('Service', options));
     return spec.ports.map(({ name, port, targetPort }) => `${port} ${name} ${targetPort}`);
   };
 
   test('CH10: ports 25, 587 and 465 lead to unprivileged ones', async () => {
-    expect(await portsOf(full)).toEqual(['25 smtp smtp', '587 submission submission', '465 submissions submissions']);
+    expect(await portsOf(full)).toEqual([
+      '25 smtp smtp',
+      '587 submission submission',
+      '465 submissions submissions',
+    ]);
     expect(await portsOf(plain)).toEqual(['25 smtp smtp']);
   });
 
@@ -248,7 +295,12 @@ describe('how mail comes in', () => {
     const rules = z.looseObject({
       spec: z.looseObject({
         policyTypes: z.tuple([z.literal('Ingress')]),
-        ingress: z.array(z.looseObject({ ports: z.array(z.looseObject({ port: z.string() })), from: z.array(z.unknown()).optional() })),
+        ingress: z.array(
+          z.looseObject({
+            ports: z.array(z.looseObject({ port: z.string() })),
+            from: z.array(z.unknown()).optional(),
+          }),
+        ),
       }),
     });
     const { spec } = rules.parse(await objectOf('NetworkPolicy', plain));
@@ -257,11 +309,16 @@ describe('how mail comes in', () => {
     expect(spec.ingress[1]?.from).toEqual([
       {
         namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'postern-system' } },
-        podSelector: { matchLabels: { 'app.kubernetes.io/name': 'postern', 'app.kubernetes.io/component': 'operator' } },
+        podSelector: {
+          matchLabels: { 'app.kubernetes.io/name': 'postern', 'app.kubernetes.io/component': 'operator' },
+        },
       },
     ]);
     const [operator] = workloadsOf(await render('postern', plain));
-    expect(operator?.labels).toMatchObject({ 'app.kubernetes.io/name': 'postern', 'app.kubernetes.io/component': 'operator' });
+    expect(operator?.labels).toMatchObject({
+      'app.kubernetes.io/name': 'postern',
+      'app.kubernetes.io/component': 'operator',
+    });
     const named = rules.parse(await objectOf('NetworkPolicy', full));
     expect(named.spec.ingress[0]?.from).toEqual([{ ipBlock: { cidr: '10.0.0.0/8' } }]);
     expect(named.spec.ingress[1]?.from).toHaveLength(2);

@@ -15,11 +15,28 @@ const service = z.looseObject({
     ports: z.array(z.looseObject({ name: z.string(), targetPort: z.union([z.string(), z.int()]) })),
   }),
 });
-const selecting = z.looseObject({ spec: z.looseObject({ selector: z.object({ matchLabels: z.record(z.string(), z.string()) }) }) });
-const disruptionBudget = z.looseObject({ spec: z.looseObject({ maxUnavailable: z.int().min(1), unhealthyPodEvictionPolicy: z.literal('AlwaysAllow') }) });
-const isolating = z.looseObject({ spec: z.looseObject({ podSelector: z.object({ matchLabels: z.record(z.string(), z.string()) }) }) });
+const selecting = z.looseObject({
+  spec: z.looseObject({ selector: z.object({ matchLabels: z.record(z.string(), z.string()) }) }),
+});
+const disruptionBudget = z.looseObject({
+  spec: z.looseObject({
+    maxUnavailable: z.int().min(1),
+    unhealthyPodEvictionPolicy: z.literal('AlwaysAllow'),
+  }),
+});
+const isolating = z.looseObject({
+  spec: z.looseObject({ podSelector: z.object({ matchLabels: z.record(z.string(), z.string()) }) }),
+});
 const role = z.looseObject({
-  rules: z.array(z.looseObject({ apiGroups: z.array(z.string()), resources: z.array(z.string()), verbs: z.array(z.string()) })).default([]),
+  rules: z
+    .array(
+      z.looseObject({
+        apiGroups: z.array(z.string()),
+        resources: z.array(z.string()),
+        verbs: z.array(z.string()),
+      }),
+    )
+    .default([]),
 });
 
 /**
@@ -31,7 +48,9 @@ export function faultsOf(manifests: readonly Manifest[]): string[] {
   const workloads = workloadsOf(manifests);
   return [
     ...workloads.flatMap((workload) => podFaults(workload, manifests)),
-    ...workloads.flatMap((workload) => workload.pod.containers.flatMap((container) => containerFaults(workload, container))),
+    ...workloads.flatMap((workload) =>
+      workload.pod.containers.flatMap((container) => containerFaults(workload, container)),
+    ),
     ...manifests.flatMap((manifest) => serviceFaults(manifest, workloads)),
     ...manifests.flatMap(roleFaults),
   ].sort();
@@ -41,16 +60,23 @@ function podFaults({ manifest, labels, selector, pod }: Workload, manifests: rea
   const name = `${manifest.kind}/${manifest.metadata.name}`;
   const serves = selector !== undefined;
   const ofKind = (kind: string) => manifests.filter((other) => other.kind === kind);
-  const isolated = ofKind('NetworkPolicy').some((policy) => selects(isolating.parse(policy).spec.podSelector.matchLabels, labels));
+  const isolated = ofKind('NetworkPolicy').some((policy) =>
+    selects(isolating.parse(policy).spec.podSelector.matchLabels, labels),
+  );
   const budgeted = ofKind('PodDisruptionBudget').some(
-    (budget) => disruptionBudget.safeParse(budget).success && selects(selecting.parse(budget).spec.selector.matchLabels, labels),
+    (budget) =>
+      disruptionBudget.safeParse(budget).success &&
+      selects(selecting.parse(budget).spec.selector.matchLabels, labels),
   );
   const { securityContext: security } = pod;
   const faults: [boolean, string][] = [
     [serves && !selects(selector, labels), 'mismatching-selector'],
     [pod.hostNetwork || pod.hostPID || pod.hostIPC, 'host-namespaces'],
     [pod.volumes.some(({ hostPath }) => hostPath !== undefined), 'sensitive-host-mounts'],
-    [!security.runAsNonRoot || security.runAsUser <= 10_000 || security.runAsGroup <= 10_000, 'run-as-non-root'],
+    [
+      !security.runAsNonRoot || security.runAsUser <= 10_000 || security.runAsGroup <= 10_000,
+      'run-as-non-root',
+    ],
     [security.seccompProfile.type !== 'RuntimeDefault', 'seccomp'],
     [security.sysctls.length > 0, 'unsafe-sysctls'],
     [pod.automountServiceAccountToken, 'automount-service-account-token'],
@@ -69,10 +95,16 @@ function containerFaults({ manifest, selector }: Workload, container: Container)
   const { resources, securityContext: security } = container;
   const names = container.env.map((variable) => variable.name);
   const ports = container.ports.map((port) => port.name);
-  const probes = [container.livenessProbe, container.readinessProbe, container.startupProbe].filter((probe) => probe !== undefined);
-  const bounded = (kind: string) => resources.requests[kind] !== undefined && resources.limits[kind] !== undefined;
+  const probes = [container.livenessProbe, container.readinessProbe, container.startupProbe].filter(
+    (probe) => probe !== undefined,
+  );
+  const bounded = (kind: string) =>
+    resources.requests[kind] !== undefined && resources.limits[kind] !== undefined;
   const faults: [boolean, string][] = [
-    [!/(@sha256:[0-9a-f]{64}|:[^:/]+)$/.test(container.image) || container.image.endsWith(':latest'), 'latest-tag'],
+    [
+      !/(@sha256:[0-9a-f]{64}|:[^:/]+)$/.test(container.image) || container.image.endsWith(':latest'),
+      'latest-tag',
+    ],
     [!['cpu', 'memory', 'ephemeral-storage'].every(bounded), 'unset-resources'],
     [security.allowPrivilegeEscalation, 'privilege-escalation'],
     [security.privileged, 'privileged-container'],
@@ -80,10 +112,16 @@ function containerFaults({ manifest, selector }: Workload, container: Container)
     [!security.capabilities.drop.includes('ALL') || security.capabilities.add.length > 0, 'capabilities'],
     [new Set(names).size < names.length, 'duplicate-env-var'],
     [names.some((variable) => /password|secret|token|key/i.test(variable)), 'env-var-secret'],
-    [container.ports.some(({ containerPort }) => containerPort < 1024 || containerPort === 22), 'privileged-ports'],
+    [
+      container.ports.some(({ containerPort }) => containerPort < 1024 || containerPort === 22),
+      'privileged-ports',
+    ],
     [container.ports.some(({ hostPort }) => hostPort !== undefined), 'host-port'],
     [serves && probes.length < 3, 'no-probes'],
-    [serves && container.livenessProbe?.httpGet.path === container.readinessProbe?.httpGet.path, 'same-probes'],
+    [
+      serves && container.livenessProbe?.httpGet.path === container.readinessProbe?.httpGet.path,
+      'same-probes',
+    ],
     [probes.some(({ httpGet: { port } }) => typeof port !== 'string' || !ports.includes(port)), 'probe-port'],
   ];
   return faults.filter(([fault]) => fault).map(([, rule]) => `${rule}: ${name}`);
@@ -93,11 +131,18 @@ function serviceFaults(manifest: Manifest, workloads: readonly Workload[]): stri
   if (manifest.kind !== 'Service') return [];
   const { spec } = service.parse(manifest);
   const served = workloads.filter(({ labels }) => selects(spec.selector, labels));
-  const ports = new Set(served.flatMap(({ pod }) => pod.containers.flatMap((container) => container.ports.map(({ name }) => name))));
+  const ports = new Set(
+    served.flatMap(({ pod }) =>
+      pod.containers.flatMap((container) => container.ports.map(({ name }) => name)),
+    ),
+  );
   const faults: [boolean, string][] = [
     [served.length === 0, 'dangling-service'],
     [spec.type === 'NodePort', 'node-port'],
-    [spec.ports.some(({ targetPort }) => typeof targetPort !== 'string' || !ports.has(targetPort)), 'invalid-target-port'],
+    [
+      spec.ports.some(({ targetPort }) => typeof targetPort !== 'string' || !ports.has(targetPort)),
+      'invalid-target-port',
+    ],
   ];
   return faults.filter(([fault]) => fault).map(([, rule]) => `${rule}: Service/${manifest.metadata.name}`);
 }
@@ -108,8 +153,15 @@ function roleFaults(manifest: Manifest): string[] {
   const words = rules.flatMap(({ apiGroups, resources, verbs }) => [...apiGroups, ...resources, ...verbs]);
   const faults: [boolean, string][] = [
     [words.some((word) => word.includes('*')), 'wildcard-in-rules'],
-    [rules.some(({ resources }) => resources.some((resource) => /^pods\/(exec|attach|portforward)$/.test(resource))), 'pod-exec'],
+    [
+      rules.some(({ resources }) =>
+        resources.some((resource) => /^pods\/(exec|attach|portforward)$/.test(resource)),
+      ),
+      'pod-exec',
+    ],
     [rules.some(({ verbs }) => verbs.includes('escalate') || verbs.includes('impersonate')), 'escalation'],
   ];
-  return faults.filter(([fault]) => fault).map(([, rule]) => `${rule}: ${manifest.kind}/${manifest.metadata.name}`);
+  return faults
+    .filter(([fault]) => fault)
+    .map(([, rule]) => `${rule}: ${manifest.kind}/${manifest.metadata.name}`);
 }

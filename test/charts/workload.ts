@@ -1,7 +1,9 @@
 import * as z from 'zod';
 import type { Manifest } from './helm.ts';
 
-const probe = z.looseObject({ httpGet: z.object({ path: z.string(), port: z.union([z.string(), z.int()]) }) });
+const probe = z.looseObject({
+  httpGet: z.object({ path: z.string(), port: z.union([z.string(), z.int()]) }),
+});
 const quantities = z.record(z.string(), z.string());
 
 const container = z.looseObject({
@@ -10,7 +12,9 @@ const container = z.looseObject({
   imagePullPolicy: z.string(),
   args: z.array(z.string()).default([]),
   env: z.array(z.looseObject({ name: z.string() })).default([]),
-  ports: z.array(z.looseObject({ name: z.string(), containerPort: z.int(), hostPort: z.int().optional() })).default([]),
+  ports: z
+    .array(z.looseObject({ name: z.string(), containerPort: z.int(), hostPort: z.int().optional() }))
+    .default([]),
   lifecycle: z.looseObject({ preStop: z.looseObject({ sleep: z.object({ seconds: z.int() }) }) }).optional(),
   livenessProbe: probe.optional(),
   readinessProbe: probe.optional(),
@@ -22,7 +26,9 @@ const container = z.looseObject({
     privileged: z.boolean(),
     capabilities: z.object({ drop: z.array(z.string()), add: z.array(z.string()).default([]) }),
   }),
-  volumeMounts: z.array(z.looseObject({ name: z.string(), mountPath: z.string(), subPath: z.string().optional() })).default([]),
+  volumeMounts: z
+    .array(z.looseObject({ name: z.string(), mountPath: z.string(), subPath: z.string().optional() }))
+    .default([]),
 });
 
 const source = z.looseObject({
@@ -64,7 +70,10 @@ const podSpec = z.looseObject({
 });
 
 const template = z.looseObject({
-  metadata: z.looseObject({ labels: z.record(z.string(), z.string()), annotations: z.record(z.string(), z.string()).default({}) }),
+  metadata: z.looseObject({
+    labels: z.record(z.string(), z.string()),
+    annotations: z.record(z.string(), z.string()).default({}),
+  }),
   spec: podSpec,
 });
 
@@ -95,11 +104,21 @@ export function workloadsOf(manifests: readonly Manifest[]): Workload[] {
     }
     if (manifest.kind !== 'Deployment' && manifest.kind !== 'StatefulSet') return [];
     const { spec } = z.looseObject({ spec: workloadSpec }).parse(manifest);
-    return [{ manifest, labels: spec.template.metadata.labels, selector: spec.selector.matchLabels, pod: spec.template.spec }];
+    return [
+      {
+        manifest,
+        labels: spec.template.metadata.labels,
+        selector: spec.selector.matchLabels,
+        pod: spec.template.spec,
+      },
+    ];
   });
 }
 
 /** Whether a label selector finds these labels. */
-export function selects(selector: Readonly<Record<string, string>>, labels: Readonly<Record<string, string>>): boolean {
+export function selects(
+  selector: Readonly<Record<string, string>>,
+  labels: Readonly<Record<string, string>>,
+): boolean {
   return Object.entries(selector).every(([key, value]) => labels[key] === value);
 }

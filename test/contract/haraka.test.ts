@@ -1,6 +1,10 @@
+import { execFile } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
+import { privateApi } from '../../mta/private-api.ts';
 import { makeCertificate } from '../wire/certificate.ts';
 import { eventually } from '../wire/eventually.ts';
 import { startSink } from '../wire/sink.ts';
@@ -163,4 +167,11 @@ test('STARTTLS of a Route: the hooks that tls-level.ts replaces are called, and 
   );
   expect(haraka.lines).toContain('asked function true true');
   expect(sink.mails).toEqual([]);
+});
+
+test('every private API that Postern leans on is there, and no other is listed', async () => {
+  const probe = fileURLToPath(new URL('./private-api-probe.ts', import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, [probe]);
+  const has: Record<string, boolean> = JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
+  expect(has).toEqual(Object.fromEntries(Object.keys(privateApi).map((name) => [name, true])));
 });

@@ -6,10 +6,10 @@ import { loadSnapshot } from '../../cli/snapshot.ts';
 import { compile } from '../../operator/compile/compile.ts';
 import { render } from '../../operator/render/render.ts';
 import { loadPolicy } from '../../policy/load.ts';
-import { startStandalone } from '../standalone/harness.ts';
+import { type RunningStandalone, startStandalone } from '../standalone/harness.ts';
 import { explainSession } from './expected.ts';
 import { listedProxy, playSession } from './live.ts';
-import { seededRandom } from './random.ts';
+import { type Random, seededRandom } from './random.ts';
 import { type CaseSession, randomSessions } from './sessions.ts';
 import { randomWorld } from './world.ts';
 
@@ -50,59 +50,60 @@ export async function runDifferential(
   cases: number,
   progress: (done: number) => void,
 ): Promise<DifferentialResult> {
-  const random = seededRandom(seed);
   const directory = await mkdtemp(join(tmpdir(), 'postern-differential-'));
-  const folder = join(directory, 'policy');
+  try {
+    const random = seededRandom(seed);
+    const folder = join(directory, 'policy');
+    const { files } = randomWorld(random);
+    const standalone = await startStandalone({ directory, folder, files, proxyFrom: [listedProxy] });
+    try {
+      return { seed, ...(await playWorlds(standalone, folder, random, cases, progress)) };
+    } finally {
+      await standalone.stop();
+    }
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function playWorlds(
+  standalone: RunningStandalone,
+  folder: string,
+  random: Random,
+  cases: number,
+  progress: (done: number) => void,
+): Promise<Omit<DifferentialResult, 'seed'>> {
   const disagreements: Disagreement[] = [];
   const codes: Record<string, number> = {};
   let transactions = 0;
   let recipients = 0;
-  const standalone = await startStandalone({
-    directory,
-    folder,
-    files: randomWorld(random).files,
-    proxyFrom: [listedProxy],
-  });
-  try {
-    while (transactions < cases && disagreements.length < enough) {
-      const world = randomWorld(random);
-      for (const [name, text] of Object.entries(world.files)) await writeFile(join(folder, name), text);
-      const compiled = await settle(folder, standalone);
-      const sessions = randomSessions(random, world, Math.min(casesPerWorld, cases - transactions));
-      await inParallel(sessions, async (session) => {
-        const wire = await playSession(standalone.smtp, session);
-        const explained = explainSession(
-          compiled.policy,
-          session,
-          compiled.heloName,
-          Math.floor(Date.now() / 1000),
-        );
-        for (const [at, transaction] of session.transactions.entries()) {
-          transactions += 1;
-          for (const [position, recipient] of transaction.recipients.entries()) {
-            recipients += 1;
-            const said = {
-              explain: explained.answers[at]?.[position] ?? '',
-              wire: wire[at]?.[position] ?? '',
-            };
-            const code = said.wire.slice(0, 9);
-            codes[code] = (codes[code] ?? 0) + 1;
-            if (said.explain !== said.wire)
-              disagreements.push({ session: clientOf(session), transaction, recipient, ...said });
-          }
+  while (transactions < cases && disagreements.length < enough) {
+    const world = randomWorld(random);
+    for (const [name, text] of Object.entries(world.files)) await writeFile(join(folder, name), text);
+    const { policy, heloName } = await settle(folder, standalone);
+    const sessions = randomSessions(random, world, Math.min(casesPerWorld, cases - transactions));
+    await inParallel(sessions, async (session) => {
+      const wire = await playSession(standalone.smtp, session);
+      const explained = explainSession(policy, session, heloName, Math.floor(Date.now() / 1000));
+      for (const [at, transaction] of session.transactions.entries()) {
+        transactions += 1;
+        for (const [position, recipient] of transaction.recipients.entries()) {
+          recipients += 1;
+          const said = { explain: explained.answers[at]?.[position] ?? '', wire: wire[at]?.[position] ?? '' };
+          const code = said.wire.slice(0, 9);
+          codes[code] = (codes[code] ?? 0) + 1;
+          if (said.explain === said.wire) continue;
+          disagreements.push({ session: clientOf(session), transaction, recipient, ...said });
         }
-      });
-      progress(transactions);
-    }
-  } finally {
-    await standalone.stop();
-    await rm(directory, { recursive: true, force: true });
+      }
+    });
+    progress(transactions);
   }
-  return { seed, transactions, recipients, disagreements, codes };
+  return { transactions, recipients, disagreements, codes };
 }
 
 /** Waits until the MTA has loaded what `explain` reads from the folder. */
-async function settle(folder: string, standalone: Awaited<ReturnType<typeof startStandalone>>) {
+async function settle(folder: string, standalone: RunningStandalone) {
   return await standalone.eventually('the policy of the folder is loaded', async () => {
     const { snapshot } = await loadSnapshot({ folder, state: standalone.state }, Date.now());
     const mta = chooseMta(snapshot, compile(snapshot), {});

@@ -200,7 +200,7 @@ async function rewind(): Promise<void> {
 
 for (const when of ['before', 'after'] as const) {
   test(`X5: ended ${when} any of its writes, for each of them: the same end, and one key`, {
-    timeout: 120_000,
+    timeout: 240_000,
   }, async () => {
     let writes = 0;
     for (let n = 1; ; n += 1) {

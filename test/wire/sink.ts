@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 
 /** One message that a sink has taken, for one envelope. */
-export interface SunkMail {
+interface SunkMail {
   readonly from: string;
   readonly to: readonly string[];
   readonly data: string;

@@ -16,11 +16,13 @@ const socket = require('node:net').connect(Number(port), host);
 socket.setTimeout(20000, () => fail('no answer in 20 s'));
 socket.on('error', (error) => fail(error.message));
 socket.on('close', () => fail('the connection was closed'));
-require('node:readline').createInterface({ input: socket }).on('line', (line) => {
-  console.log(line);
-  if (/^[0-9]{3}-/.test(line)) return;
-  const [expected, next] = script.shift();
-  if (!expected.test(line)) fail(`${expected} expected, got: ${line}`);
-  if (next === undefined) process.exit(0);
-  socket.write(`${next}\r\n`);
-});
+require('node:readline')
+  .createInterface({ input: socket })
+  .on('line', (line) => {
+    console.log(line);
+    if (/^[0-9]{3}-/.test(line)) return;
+    const [expected, next] = script.shift();
+    if (!expected.test(line)) fail(`${expected} expected, got: ${line}`);
+    if (next === undefined) process.exit(0);
+    socket.write(`${next}\r\n`);
+  });
