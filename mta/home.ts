@@ -29,7 +29,9 @@ export interface Home {
 export async function fillHome(options: MtaOptions): Promise<Home> {
   const cold = await readColdFiles(options.config);
   const settings = parseMtaFile(cold.get(settingsFile) ?? '');
-  await rm(options.home, { recursive: true, force: true });
+  // Not the directory itself: it may be a mounted volume, and whatever else lies in it is not ours.
+  for (const part of ['config', 'plugins'])
+    await rm(join(options.home, part), { recursive: true, force: true });
   const config = join(options.home, 'config');
   await mkdir(config, { recursive: true, mode: 0o700 });
   const tls = await copyCertificate(options.tls, config);

@@ -41,7 +41,7 @@ export function mtaCommand(run: (options: MtaOptions) => Promise<void>): Command
     .description('Run one MTA: accept mail, judge it by the policy on disk, file and deliver it.')
     .requiredOption('--policy <dir>', 'policy bundle, in the layout of a mounted volume')
     .requiredOption('--config <dir>', 'cold configuration, as the operator renders it')
-    .requiredOption('--home <dir>', 'scratch directory, emptied and filled at each start')
+    .requiredOption('--home <dir>', 'scratch directory; config and plugins in it are made anew at each start')
     .requiredOption('--queue <dir>', 'mail that is waiting to be delivered; belongs to one process only')
     .requiredOption('--maildir <dir>', 'root of the mailboxes of domains that keep theirs here')
     .option('--tls <dir>', 'directory with tls.crt and tls.key')

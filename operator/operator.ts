@@ -16,6 +16,7 @@ import { type Election, joinElection } from './platform/kubernetes/runtime/leade
 import { MailOperator } from './platform/kubernetes/runtime/mail-operator.ts';
 import { Tenancy } from './platform/kubernetes/tenancy.ts';
 import { DkimChecks } from './reconcile/dkim-checks.ts';
+import { HeldObjects } from './reconcile/held-objects.ts';
 import { generateDkimKey } from './reconcile/keys.ts';
 import { reconcileTenant } from './reconcile/tenant.ts';
 import { render } from './render/render.ts';
@@ -98,6 +99,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const tenancy: Tenancy = new Tenancy({ operator, platform, namespaces: options.namespaces, now, log });
   const metrics = createOperatorMetrics(() => operator.queue.depth);
   const dns: DnsOptions = { ...defaultDnsOptions, resolvers: options.resolvers, ...options.dns };
+  const held = new HeldObjects();
   const checks = new DkimChecks({
     check: (want, signal) => checkDkimRecord(want, dns, now, signal),
     record: (namespace, observation) => platform.recordDkim(namespace, observation),
@@ -120,6 +122,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
       const outcome = await reconcileTenant(namespace, platform, {
         compile,
         render,
+        held,
         now,
         checkDkim: (where, want) => checks.start(where, want),
         generateKey: generateDkimKey,

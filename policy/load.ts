@@ -53,10 +53,7 @@ function* loadLists(lists: readonly RangeList[]): Generator<void, Map<string, Ac
   return loaded;
 }
 
-function* indexRules(
-  rules: PolicyRules,
-  lists: ReadonlyMap<string, AccessList>,
-): Generator<void, Policy> {
+function* indexRules(rules: PolicyRules, lists: ReadonlyMap<string, AccessList>): Generator<void, Policy> {
   return {
     lists,
     domains: yield* loadDomains(rules.domains, lists),

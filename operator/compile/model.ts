@@ -102,7 +102,7 @@ export interface CompileOptions {
 export interface Snapshot {
   readonly namespace: string;
   readonly objects: readonly PosternObject[];
-  /** `<kind>/<name>` of objects with `postern.dev/paused` -> the object as it was compiled last before it was paused. */
+  /** `<kind>/<name>` of objects with `postern.dev/paused` -> the object as it was compiled last. Its status does not count. */
   readonly held?: Readonly<Record<string, PosternObject>>;
   readonly secrets: readonly SecretRecord[];
   readonly configMaps: readonly ConfigMapRecord[];

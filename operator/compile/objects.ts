@@ -69,19 +69,35 @@ export function sourceOf(object: PosternObject): SourceRef {
   return { kind: object.kind, name: object.metadata.name, generation: object.metadata.generation ?? 1 };
 }
 
-/** `<kind>/<name>`: what identifies an object in its namespace. */
-function keyOf(object: PosternObject): string {
+/** `<kind>/<name>`: what identifies an object in its namespace, and in `Snapshot.held`. */
+export function keyOf(object: PosternObject): string {
   return `${object.kind}/${object.metadata.name}`;
 }
 
 /**
- * A paused object is compiled as it was before. If nobody remembers that (the operator was restarted), the best that is
- * known is its spec as it stands, unless it never acted at all: then it goes on not acting.
+ * A paused object is compiled as it was before, but with the status that it has now: what is known of a DKIM record, say, goes on
+ * being known. If nobody remembers how it was (on Kubernetes, after a restart of the operator), the best that is known is its spec
+ * as it stands at that moment, unless it never acted at all: then it goes on not acting.
  */
 function compiledForm(written: PosternObject, held: Snapshot['held']): PosternObject | undefined {
   if (!isPaused(written)) return written;
   const before = held !== undefined && Object.hasOwn(held, keyOf(written)) ? held[keyOf(written)] : undefined;
-  if (before !== undefined && before.kind === written.kind) return before;
+  if (before !== undefined && isSameObject(before, written)) return withStatus(before, written.status);
   const programmed = written.status?.conditions?.find(({ type }) => type === 'Programmed');
   return programmed === undefined || programmed.status === 'Unknown' ? undefined : written;
+}
+
+/** One that was deleted and made anew under its old name is another object. */
+function isSameObject(before: PosternObject, written: PosternObject): boolean {
+  return (
+    before.kind === written.kind &&
+    before.metadata.uid === written.metadata.uid &&
+    before.metadata.creationTimestamp === written.metadata.creationTimestamp
+  );
+}
+
+function withStatus(object: PosternObject, status: PosternObject['status']): PosternObject {
+  if (object.status === status) return object;
+  const { status: _, ...rest } = object;
+  return status === undefined ? { ...rest } : Object.assign({}, rest, { status });
 }

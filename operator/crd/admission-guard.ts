@@ -2,7 +2,7 @@ import { group } from '../api/kind.ts';
 import type { AdmissionPolicy } from './admission-policy.ts';
 
 /** Fields of a StatefulSet's spec beside its template (apps/v1 as of Kubernetes 1.35). */
-const statefulSetFields = [
+export const statefulSetFields = [
   'replicas',
   'selector',
   'serviceName',
@@ -36,7 +36,9 @@ export function operatorGuards(username: string): Record<string, AdmissionPolicy
       same('metadata.?annotations'),
       ...statefulSetFields.map((field) => same(`spec.?${field}`)),
       same('spec.template.spec'),
+      // Controllers copy these to the pods.
       same('spec.template.metadata.?labels'),
+      same('spec.template.metadata.?finalizers'),
       onlyOurAnnotations('object.spec.template.metadata', 'oldObject.spec.template.metadata'),
     ]),
   };

@@ -1,3 +1,4 @@
+import type { PosternObject } from '../api/index.ts';
 import type { Snapshot, StatusRecord, Want } from '../compile/model.ts';
 
 /** Files for one MTA, rendered: what lies in the policy directory (hot) and what the process starts with (cold). */
@@ -18,8 +19,11 @@ export interface RenderedMta {
  * the two products. Every call is idempotent and writes only what differs.
  */
 export interface Platform {
-  /** Everything a compilation of the namespace reads, as of now. */
-  snapshot(namespace: string): Promise<Snapshot>;
+  /**
+   * Everything a compilation of the namespace reads, as of now.
+   * @param held forms that paused objects may be compiled in: what these refer to belongs into the snapshot too.
+   */
+  snapshot(namespace: string, held?: readonly PosternObject[]): Promise<Snapshot>;
   /** Puts the files where the MTA's processes find them, in an order that never leaves them without a complete set. */
   deliver(namespace: string, mta: RenderedMta, signal: AbortSignal): Promise<void>;
   /** Writes the statuses that differ. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { MtaPolicy, Snapshot, Translation, Want } from '../compile/model.ts';
 import type { Platform, RenderedMta } from '../platform/platform.ts';
+import { HeldObjects } from './held-objects.ts';
 import { reconcileTenant, type TenantDeps } from './tenant.ts';
 
 const empty: Translation = { mtas: [], statuses: [], wants: [] };
@@ -73,6 +74,7 @@ function deps(translate: (round: number) => Translation, more: Partial<TenantDep
       return translate(round);
     },
     render: rendered,
+    held: new HeldObjects(),
     now: () => 1_000,
     checkDkim: () => undefined,
     generateKey: async () => ({ privateKeyPem: 'PEM' }),

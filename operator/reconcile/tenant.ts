@@ -1,10 +1,13 @@
 import type { MtaPolicy, Snapshot, Translation, Want } from '../compile/model.ts';
 import type { Platform, RenderedMta } from '../platform/platform.ts';
+import type { HeldObjects } from './held-objects.ts';
 
 /** What the loop is made of, besides the platform. All effects that are not the platform's stand here. */
 export interface TenantDeps {
   readonly compile: (snapshot: Snapshot) => Translation;
   readonly render: (policy: MtaPolicy) => RenderedMta;
+  /** What paused objects are held at. One for all namespaces, as long as the process runs. */
+  readonly held: HeldObjects;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /**
@@ -44,7 +47,8 @@ export async function reconcileTenant(
   const failures: unknown[] = [];
   for (let round = 1; ; round += 1) {
     deps.signal.throwIfAborted();
-    const translation = deps.compile(await platform.snapshot(namespace));
+    const { held } = deps;
+    const translation = deps.compile(held.hold(await platform.snapshot(namespace, held.formsIn(namespace))));
     for (const policy of translation.mtas) {
       await attempt(failures, () => platform.deliver(namespace, deps.render(policy), deps.signal));
     }

@@ -66,6 +66,7 @@ function rendered(contents: Record<number, string>, secrets: Record<number, stri
     shards: named(shards),
     domains: {},
     routes: {},
+    lists: {},
   };
   const secretIndex = { version: 1, revision, shards: named(secretShards) };
   const pack = (files: typeof shards) => files.map(({ file, text }) => [file, gzipSync(text)] as const);

@@ -232,11 +232,11 @@ export class MtaProcess {
 
 /** Makes the directories of an MTA without starting it. */
 export async function prepareMta(options: MtaTestOptions = {}): Promise<MtaProcess> {
-  const directory = await mkdtemp(join(tmpdir(), 'postern-mta-'));
   const parsed = parseMtaSettings(
     JSON.stringify({ heloName: 'mx.mta.example', retryIntervalsSeconds: [5], ...options.settings }),
   );
   if (!parsed.ok) throw new Error(`settings of the test: ${JSON.stringify(parsed.problems)}`);
+  const directory = await mkdtemp(join(tmpdir(), 'postern-mta-'));
   for (const name of ['policy', 'config', 'tls']) await mkdir(join(directory, name));
   for (const [name, text] of renderHarakaFiles(parsed.settings, { namespace: 'mail', mta: 'default' })) {
     await writeFile(join(directory, 'config', name), text);

@@ -6,6 +6,7 @@ import type { MtaPolicy, Snapshot, Translation } from '../../compile/model.ts';
 import { checkDkimRecord } from '../../observe/dkim-record.ts';
 import type { DnsOptions } from '../../observe/resolver.ts';
 import { DkimChecks } from '../../reconcile/dkim-checks.ts';
+import { HeldObjects } from '../../reconcile/held-objects.ts';
 import { generateDkimKey } from '../../reconcile/keys.ts';
 import { reconcileTenant } from '../../reconcile/tenant.ts';
 import type { RenderedMta } from '../platform.ts';
@@ -64,6 +65,7 @@ export class Standalone {
   private readonly options: StandaloneOptions;
   private readonly paths: StatePaths;
   private readonly stopping = new AbortController();
+  private readonly held = new HeldObjects();
   private readonly platform: StandalonePlatform;
   private readonly checks: DkimChecks;
   private readonly mta: MtaProcess;
@@ -204,6 +206,7 @@ export class Standalone {
     const { nextDue } = await reconcileTenant(this.platform.namespace, this.platform, {
       compile,
       render,
+      held: this.held,
       now,
       checkDkim: (namespace, want) => this.checks.start(namespace, want),
       generateKey: generateDkimKey,
