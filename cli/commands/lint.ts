@@ -74,7 +74,9 @@ const offline = new Set(['Accepted', 'ResolvedRefs']);
 
 function fromStatus({ kind, name, status }: StatusRecord): LintFinding[] {
   return (status.conditions ?? []).flatMap(({ type, status: state, reason, message }): LintFinding[] => {
-    const finding = { object: `${kind}/${name}`, reason, message: `${type}: ${reason}: ${message}` };
+    // A warning has one reason, which is its type.
+    const what = type === reason ? type : `${type}: ${reason}`;
+    const finding = { object: `${kind}/${name}`, reason, message: `${what}: ${message}` };
     if (offline.has(type) && state === 'False') return [{ severity: 'error', ...finding }];
     if (conditionTypes[type].warning && state === 'True') return [{ severity: 'warning', ...finding }];
     return [];

@@ -2,7 +2,7 @@ import { operatorGuards } from './admission-guard.ts';
 import { objectRules } from './admission-rules.ts';
 
 /** One entry of `validations`: what must hold, and what the user is told if it does not. */
-export interface Validation {
+interface Validation {
   readonly expression: string;
   /** CEL that gives a text; used instead of `message` where the text names objects. */
   readonly messageExpression?: string;
@@ -28,7 +28,7 @@ export interface PolicySpec {
 }
 
 /** `spec` of a ValidatingAdmissionPolicyBinding without `policyName`, which is the release's to give. */
-export interface BindingSpec {
+interface BindingSpec {
   readonly validationActions: readonly ('Deny' | 'Warn')[];
   readonly paramRef?: { readonly selector: object; readonly parameterNotFoundAction: 'Allow' | 'Deny' };
 }

@@ -29,9 +29,18 @@ export interface Platform {
   /** Writes the statuses that differ. */
   report(namespace: string, statuses: readonly StatusRecord[], signal: AbortSignal): Promise<void>;
   /** Stores a freshly made key unless one is there already; never replaces one. */
-  createKeyOnce(namespace: string, want: Extract<Want, { kind: 'createKey' }>, privateKeyPem: string, signal: AbortSignal): Promise<void>;
+  createKeyOnce(
+    namespace: string,
+    want: Extract<Want, { kind: 'createKey' }>,
+    privateKeyPem: string,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Sets the annotation `postern.dev/verified-time` on the Secret of a key that Postern made; nothing else of it changes. */
-  rememberVerified(namespace: string, want: Extract<Want, { kind: 'rememberVerified' }>, signal: AbortSignal): Promise<void>;
+  rememberVerified(
+    namespace: string,
+    want: Extract<Want, { kind: 'rememberVerified' }>,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Adds or removes the finalizer that guards a Route in use. */
   setRouteFinalizer(namespace: string, route: string, present: boolean, signal: AbortSignal): Promise<void>;
   /** Keeps the outcome of a DNS check for the next snapshot. */

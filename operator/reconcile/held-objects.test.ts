@@ -4,7 +4,12 @@ import { compile } from '../compile/compile.ts';
 import type { Snapshot } from '../compile/model.ts';
 import { HeldObjects } from './held-objects.ts';
 
-function object(kind: 'IpAccessList' | 'MailDomain', metadata: object, spec: object, status?: object): PosternObject {
+function object(
+  kind: 'IpAccessList' | 'MailDomain',
+  metadata: object,
+  spec: object,
+  status?: object,
+): PosternObject {
   const parsed = parseObject(kind, {
     apiVersion: 'postern.dev/v1alpha1',
     kind,
@@ -23,7 +28,12 @@ const domain = object(
 );
 const pause = { annotations: { 'postern.dev/paused': 'true' } };
 const blocked = (address: string, metadata: object = {}, status?: object) =>
-  object('IpAccessList', { name: 'blocked', ...metadata }, { action: 'Block', allDomains: true, addresses: [address] }, status);
+  object(
+    'IpAccessList',
+    { name: 'blocked', ...metadata },
+    { action: 'Block', allDomains: true, addresses: [address] },
+    status,
+  );
 
 function snapshotOf(objects: readonly PosternObject[]): Snapshot {
   return {

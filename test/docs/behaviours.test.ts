@@ -42,7 +42,9 @@ describe('docs/behaviours.md', () => {
   });
 
   it('calls enforced only what a test under test/ sees from outside', () => {
-    const unproven = rows.filter((row) => row.state === 'enforced' && !outside.has(row.id)).map((row) => row.id);
+    const unproven = rows
+      .filter((row) => row.state === 'enforced' && !outside.has(row.id))
+      .map((row) => row.id);
     expect(unproven).toEqual([]);
   });
 

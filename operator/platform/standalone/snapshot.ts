@@ -44,13 +44,17 @@ export function makeSnapshot(sources: SnapshotSources): Snapshot {
   );
   return Object.freeze({
     namespace: contents.namespace,
+    held: Object.fromEntries(
+      [...store.objects].flatMap(([key, { held }]) => (held === undefined ? [] : [[key, held]])),
+    ),
     objects: objects.toSorted((left, right) => compareText(keyOf(nameOf(left)), keyOf(nameOf(right)))),
     secrets: [...secrets.values()],
     configMaps: [...store.configMaps.values()],
     mtas: [{ name: standaloneMta, replicas: 1, settings, workloads: ['standalone'] }],
     observed: { pods, dkim, routeProbes },
     now,
-    options: { clusterDomain: 'cluster.local', allowedRouteRanges: loopback },
+    // Without a cluster a host of one label is what it says: a name in /etc/hosts, a service of docker compose.
+    options: { clusterDomain: '', allowedRouteRanges: loopback },
   });
 }
 

@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parse, stringify } from 'yaml';
-import { apiVersion, kinds, type ObjectStatus, parseObject } from '../../api/index.ts';
+import { apiVersion, type KindName, kinds, type ObjectStatus, parseObject } from '../../api/index.ts';
 import { isRecord } from './documents.ts';
 import { keyOf, type StoredObject, withIdentity } from './store.ts';
 
@@ -58,33 +58,43 @@ export async function loadObjects(
   for (const { kind } of kinds) {
     for (const file of await list(join(paths.objects, kind))) {
       const value: unknown = parseJson(await readFile(join(paths.objects, kind, file), 'utf8'));
-      if (!isRecord(value) || !isRecord(value['written'])) continue;
-      const { generation, creationTimestamp, file: source, written } = value;
-      if (
-        typeof generation !== 'number' ||
-        typeof creationTimestamp !== 'string' ||
-        typeof source !== 'string'
-      )
-        continue;
+      if (!isRecord(value)) continue;
+      const { creationTimestamp, file: source } = value;
+      if (typeof creationTimestamp !== 'string' || typeof source !== 'string') continue;
       const name = file.slice(0, -'.json'.length);
       const statusFile = await readIfThere(statusPath(paths, { kind, name }));
-      const parsed = parseObject(kind, { ...written, status: statusOf(statusFile) });
-      if (!parsed.ok) continue;
-      const { status, ...object } = parsed.object;
-      const identified = withIdentity({ ...object }, generation, creationTimestamp);
+      const form = readForm(kind, value, creationTimestamp, statusOf(statusFile));
+      if (form === undefined) continue;
+      const { status, ...object } = form.object;
+      const held = readForm(kind, value['held'], creationTimestamp)?.object;
       objects.set(keyOf({ kind, name }), {
+        ...form,
         kind,
         name,
-        generation,
         creationTimestamp,
-        written: Object.freeze(written),
-        object: identified,
+        object: { ...object },
         file: source,
+        ...(held === undefined ? {} : { held }),
       });
       if (status !== undefined) statuses.set(keyOf({ kind, name }), status);
     }
   }
   return { objects, statuses };
+}
+
+/** One form of a stored object, `{generation, written}`; undefined if it is not usable. */
+function readForm(
+  kind: KindName,
+  value: unknown,
+  creationTimestamp: string,
+  status?: unknown,
+): Pick<StoredObject, 'generation' | 'written' | 'object'> | undefined {
+  if (!isRecord(value) || !isRecord(value['written']) || typeof value['generation'] !== 'number') return undefined;
+  const { generation, written } = value;
+  const parsed = parseObject(kind, { ...written, status });
+  if (!parsed.ok) return undefined;
+  const object = withIdentity(parsed.object, generation, creationTimestamp);
+  return { generation, written: Object.freeze(written), object };
 }
 
 /** Brings the stored objects on disk to what the store holds; writes only what differs. */
@@ -95,10 +105,11 @@ export async function saveObjects(
 ): Promise<void> {
   for (const [key, stored] of after) {
     if (before.get(key) === stored) continue;
-    const { generation, creationTimestamp, file, written } = stored;
+    const { generation, creationTimestamp, file, written, held } = stored;
+    const form = held === undefined ? {} : { held: { generation: held.metadata.generation, written: held } };
     await replaceFile(
       objectPath(paths, stored),
-      JSON.stringify({ generation, creationTimestamp, file, written }),
+      JSON.stringify({ generation, creationTimestamp, file, written, ...form }),
     );
   }
   for (const [key, stored] of before) {

@@ -1,6 +1,7 @@
 import { canonicalJson } from '../../../bundle/canonical.ts';
 import type { KindName, PosternObject } from '../../api/index.ts';
 import type { ConfigMapRecord } from '../../compile/model.ts';
+import { isPaused } from '../../compile/objects.ts';
 import type { FolderContents, FolderObject } from './contents.ts';
 import { isRecord } from './documents.ts';
 import type { FolderProblem } from './problem.ts';
@@ -19,6 +20,8 @@ export interface StoredObject {
   readonly object: PosternObject;
   /** File of the folder that it was seen in last. */
   readonly file: string;
+  /** Of a paused object: what it was before, with its metadata of then (G16). */
+  readonly held?: PosternObject;
 }
 
 /** Everything that stands in for the API server's storage. Plain data, replaced as a whole. */
@@ -80,12 +83,14 @@ function storeObject(found: FolderObject, before: StoredObject | undefined, now:
     ? before.creationTimestamp
     : new Date(now).toISOString().replace(/\.\d{3}Z$/, 'Z');
   const generation = isSame ? before.generation + (specChanged(found.written, before.written) ? 1 : 0) : 1;
-  return {
-    ...found,
-    generation,
-    creationTimestamp,
-    object: withIdentity(found.object, generation, creationTimestamp),
-  };
+  const object = withIdentity(found.object, generation, creationTimestamp);
+  const held = isSame && isPaused(object) ? heldForm(before) : undefined;
+  return { ...found, generation, creationTimestamp, object, ...(held === undefined ? {} : { held }) };
+}
+
+/** What an object that is paused now stays as: what it was before its first paused edit. */
+function heldForm(before: StoredObject): PosternObject | undefined {
+  return isPaused(before.object) ? before.held : before.object;
 }
 
 /** The object with the metadata that the API server would have given it. */
