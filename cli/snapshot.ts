@@ -16,7 +16,8 @@ import {
 } from '../operator/platform/standalone/state-files.ts';
 import { emptyStore, updateStore } from '../operator/platform/standalone/store.ts';
 import { Misuse } from './failure.ts';
-import type { SourceFlags } from './source.ts';
+import type { Shell } from './shell.ts';
+import { namespaceOf, type SourceFlags } from './source.ts';
 
 export interface LoadedSnapshot {
   readonly snapshot: Snapshot;
@@ -24,21 +25,38 @@ export interface LoadedSnapshot {
   readonly problems: readonly FolderProblem[];
   /** Documents that are none of ours. */
   readonly ignored: readonly string[];
+  /** False if the Secrets of the cluster could not be read: nothing that needs one can be told. */
+  readonly readsSecrets: boolean;
   /** The state folder that was looked into. */
   readonly state?: StatePaths;
 }
 
 export const defaultState = '.postern';
 
+/** Domain of Services where the operator is not told otherwise. */
+const clusterDomain = 'cluster.local';
+
 /**
- * Reads all that a compilation needs, and changes nothing.
- * @throws Misuse if the folder cannot be read, or there is no cluster.
+ * Reads all that a compilation needs, and changes nothing. What the answer will lack is said on stderr.
+ * @param now milliseconds since the epoch
+ * @throws Misuse if the folder cannot be read, or the kubeconfig cannot be used
+ * @throws Error if the API server refuses or does not answer
  */
-export async function loadSnapshot(flags: SourceFlags, now: number): Promise<LoadedSnapshot> {
+export async function loadSnapshot(
+  shell: Pick<Shell, 'warn'>,
+  flags: SourceFlags,
+  now: number,
+): Promise<LoadedSnapshot> {
   if (flags.folder !== undefined) return await loadFolder(flags.folder, flags, now);
-  throw new Misuse(
-    `-n ${flags.namespace} needs a cluster, which this version cannot read yet: give a folder of manifests with -f DIR`,
-  );
+  // Loaded only when it is needed: a Kubernetes client is heavy.
+  const { withCluster } = await import('./cluster.ts');
+  const { readNamespace } = await import('../operator/platform/kubernetes/one-shot.ts');
+  const options = { clusterDomain, allowedRouteRanges: [] };
+  const namespace = namespaceOf(flags);
+  const reading = await withCluster(flags, (client) => readNamespace(client, namespace, options, now));
+  for (const note of reading.notes) shell.warn(`note: ${note}`);
+  const { snapshot, readsSecrets } = reading;
+  return { snapshot, problems: [], ignored: [], readsSecrets };
 }
 
 async function loadFolder(folder: string, flags: SourceFlags, now: number): Promise<LoadedSnapshot> {
@@ -65,7 +83,7 @@ async function loadFolder(folder: string, flags: SourceFlags, now: number): Prom
     now,
   });
   const problems = [...contents.problems, ...settings.problems];
-  const loaded = { snapshot, problems, ignored: contents.ignored };
+  const loaded = { snapshot, problems, ignored: contents.ignored, readsSecrets: true };
   return state === undefined ? loaded : { ...loaded, state };
 }
 

@@ -6,9 +6,11 @@ export interface SourceFlags {
   readonly folder?: string;
   readonly namespace?: string;
   readonly state?: string;
+  readonly kubeconfig?: string;
+  readonly context?: string;
 }
 
-/** Adds `-f`, `-n` and `--state`, the same on every command that reads objects. */
+/** Adds `-f`, `-n`, `--state`, `--kubeconfig` and `--context`, the same on every command that reads objects. */
 export function addSource(command: Command): Command {
   return command
     .addOption(new Option('-f, --folder <dir>', 'folder with the manifests'))
@@ -23,6 +25,15 @@ export function addSource(command: Command): Command {
         '--state <dir>',
         'state folder of `postern standalone`, for generations and keys (default: ./.postern if it is of this folder)',
       ),
+    )
+    .addOption(
+      new Option(
+        '--kubeconfig <file>',
+        'with -n: kubeconfig of the cluster (default: the one that kubectl uses)',
+      ),
+    )
+    .addOption(
+      new Option('--context <name>', 'with -n: context of the kubeconfig (default: its current one)'),
     );
 }
 
@@ -34,4 +45,10 @@ export function requireSource(flags: SourceFlags): SourceFlags {
     );
   }
   return flags;
+}
+
+/** The namespace of the cluster that is meant. Call it where no folder is given. */
+export function namespaceOf({ namespace }: SourceFlags): string {
+  if (namespace === undefined) throw new Misuse('-n NAMESPACE is needed for a cluster');
+  return namespace;
 }

@@ -39,7 +39,7 @@ export function blocksCommand(shell: Shell): Command {
 }
 
 async function blocks(shell: Shell, flags: BlocksFlags): Promise<void> {
-  const { state } = await loadSnapshot(requireSource(flags), shell.now());
+  const { state } = await loadSnapshot(shell, requireSource(flags), shell.now());
   if (state === undefined) {
     throw new Misuse(
       'no state folder of `postern standalone` for this folder: start it, or name its state with --state DIR',

@@ -24,6 +24,7 @@ const examples = `
 Examples:
   postern dns -f policy
   postern dns -f policy -o json
+  postern dns -n mail
 
 A DkimKey has a record once its key was made, which \`postern standalone\` or the operator does. Nothing is looked up.`;
 
@@ -38,14 +39,16 @@ export function dnsCommand(shell: Shell): Command {
 }
 
 async function dns(shell: Shell, flags: DnsFlags): Promise<void> {
-  const { snapshot, problems } = await loadSnapshot(requireSource(flags), shell.now());
+  const { snapshot, problems } = await loadSnapshot(shell, requireSource(flags), shell.now());
   shell.warnProblems(problems);
   const translation = compile(snapshot);
   const records = [...mxRecords(translation), ...dkimRecords(snapshot, translation)];
   for (const name of keysWithoutRecord(translation)) {
-    shell.warn(
-      `DkimKey/${name}: has no key yet, so no record: start \`postern standalone\` on this folder once`,
-    );
+    const advice =
+      flags.folder === undefined
+        ? 'the operator makes it once the object is accepted'
+        : 'start `postern standalone` on this folder once';
+    shell.warn(`DkimKey/${name}: has no key yet, so no record: ${advice}`);
   }
   printAnswer(shell, flags.output, { records }, () =>
     formatTable(

@@ -33,8 +33,9 @@ Examples:
   postern explain -f policy --client-ip 203.0.113.9 --mail-from a@partner.example --rcpt alice@example.com
   postern explain -f policy --client-ip 203.0.113.9 --mail-from '' --rcpt a@example.com --rcpt b@example.org --tls -o json
   postern explain -f policy --client-ip 203.0.113.9 --mail-from a@b.example --rcpt a@example.com --message mail.eml
+  postern explain -n mail --client-ip 203.0.113.9 --mail-from a@b.example --rcpt a@example.com
 
-The exit code is 0 if every recipient is accepted, 1 if one is not. Nothing is sent and no server is asked.`;
+The exit code is 0 if every recipient is accepted, 1 if one is not. Nothing is sent and no mail server is asked.`;
 
 /** `postern explain`: what would happen to a mail, and which object decides it. */
 export function explainCommand(shell: Shell): Command {
@@ -64,7 +65,7 @@ async function explain(shell: Shell, flags: ExplainFlags): Promise<void> {
     throw new Misuse(`--client-ip ${flags.clientIp}: is no IP address`);
   const now = flags.at === undefined ? shell.now() : Date.parse(flags.at);
   if (Number.isNaN(now)) throw new Misuse(`--at ${flags.at}: is no time; write 2026-12-24T18:00:00Z`);
-  const { snapshot, problems } = await loadSnapshot(requireSource(flags), now);
+  const { snapshot, problems } = await loadSnapshot(shell, requireSource(flags), now);
   shell.warnProblems(problems);
   const addresses = [...flags.rcpt, flags.mailFrom];
   const mta = chooseMta(

@@ -26,6 +26,7 @@ const examples = `
 Examples:
   postern lint -f policy
   postern lint -f policy --strict -o json
+  postern lint -n mail
 
 Finds what the API server would refuse, and what the operator would: conflicts, limits over several objects, references that
 lead nowhere. The exit code is 1 if there is an error, with --strict also if there is a warning.`;
@@ -35,10 +36,10 @@ interface LintFlags extends SourceFlags {
   readonly output: Format;
 }
 
-/** `postern lint`: everything that is wrong with a folder, before anything runs. */
+/** `postern lint`: everything that is wrong with a folder before anything runs, or with a namespace. */
 export function lintCommand(shell: Shell): Command {
   const command = new Command('lint')
-    .description('Check manifests offline: schema, references, conflicts, limits, warnings.')
+    .description('Check manifests: schema, references, conflicts, limits, warnings.')
     .option('--strict', 'warnings count as errors')
     .addOption(outputOption())
     .addHelpText('after', examples)
@@ -47,8 +48,15 @@ export function lintCommand(shell: Shell): Command {
 }
 
 async function lint(shell: Shell, flags: LintFlags): Promise<void> {
-  const { snapshot, problems, ignored } = await loadSnapshot(requireSource(flags), shell.now());
-  const findings = [...problems.map(fromProblem), ...compile(snapshot).statuses.flatMap(fromStatus)];
+  const { snapshot, problems, ignored, readsSecrets } = await loadSnapshot(
+    shell,
+    requireSource(flags),
+    shell.now(),
+  );
+  // A Secret that may not be read need not be missing.
+  const isKnown = ({ reason }: LintFinding): boolean => readsSecrets || reason !== 'SecretNotFound';
+  const found = compile(snapshot).statuses.flatMap(fromStatus).filter(isKnown);
+  const findings = [...problems.map(fromProblem), ...found];
   const answer = { findings, ignored, objects: snapshot.objects.length };
   printAnswer(shell, flags.output, answer, () =>
     [...findings.map(findingLine), summary(findings, snapshot.objects.length)].join('\n'),

@@ -32,6 +32,7 @@ Examples:
   postern render -f policy -o yaml
   postern render -f policy --out rendered
   postern render -f policy --diff
+  postern render -n mail -o yaml
 
 Shows what the operator makes of the manifests, the same bytes for the same input. --diff compares with what the MTA of
 \`postern standalone\` has on disk; the exit code is then 1 if something differs. Secrets are never printed.`;
@@ -49,7 +50,7 @@ export function renderCommand(shell: Shell): Command {
 }
 
 async function renderFolder(shell: Shell, flags: RenderFlags): Promise<void> {
-  const { snapshot, problems, state } = await loadSnapshot(requireSource(flags), shell.now());
+  const { snapshot, problems, state } = await loadSnapshot(shell, requireSource(flags), shell.now());
   shell.warnProblems(problems);
   const mtas = compile(snapshot).mtas.map((policy): RenderedAnswer => {
     const { mta, bundleHash, coldHash, coldFiles } = render(policy);
@@ -64,6 +65,9 @@ async function renderFolder(shell: Shell, flags: RenderFlags): Promise<void> {
       () => mtas.map(summary).join('\n\n') || 'no MTA to render for',
     );
     return;
+  }
+  if (flags.folder === undefined) {
+    throw new Misuse('--diff compares with the state of `postern standalone`: it needs a folder, -f DIR');
   }
   if (state === undefined) {
     throw new Misuse(

@@ -33,7 +33,7 @@ export function statusCommand(shell: Shell): Command {
 }
 
 async function status(shell: Shell, flags: StatusFlags): Promise<void> {
-  const { snapshot, problems, state } = await loadSnapshot(requireSource(flags), shell.now());
+  const { snapshot, problems, state } = await loadSnapshot(shell, requireSource(flags), shell.now());
   shell.warnProblems(problems);
   const running = state === undefined ? undefined : await askMta(state).catch(() => undefined);
   const rows: readonly StatusRow[] =

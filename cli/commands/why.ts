@@ -26,6 +26,7 @@ const examples = `
 Examples:
   postern why 4F8Z1K2M -f policy
   postern why 4F8Z1K2M -f policy -o json
+  postern why 4F8Z1K2M -n mail
 
 The reference stands at the end of every refusal: "550 5.7.1 ... (ref 4F8Z1K2M)". It is resolved from the manifests alone; when
 it happened, the log of the MTA tells. The exit code is 1 if nothing matches.`;
@@ -42,7 +43,7 @@ export function whyCommand(shell: Shell): Command {
 }
 
 async function why(shell: Shell, ref: string, flags: WhyFlags): Promise<void> {
-  const { snapshot, problems } = await loadSnapshot(requireSource(flags), shell.now());
+  const { snapshot, problems } = await loadSnapshot(shell, requireSource(flags), shell.now());
   shell.warnProblems(problems);
   const matches = compile(snapshot).mtas.flatMap(({ mta, bundle }) =>
     resolveRef(bundle, ref).map(({ because, currentGeneration }): WhyMatch => {

@@ -24,6 +24,9 @@ import { deepFreeze, type ObjectMeta, type ResourceIdentity } from './runtime/re
 import type { Change } from './runtime/store.ts';
 import { parseRawObject, type RawObject, summarize } from './stored-object.ts';
 
+/** What follows collections for the caches: the operator, or whoever looks just once. */
+export type Follower = Pick<MailOperator, 'client' | 'watch'>;
+
 /** Caches of the six kinds, of one namespace or of all. */
 export type KindCaches = ReadonlyMap<KindName, Informer<CachedObject>>;
 
@@ -34,7 +37,7 @@ export type KindCaches = ReadonlyMap<KindName, Informer<CachedObject>>;
  * @param namespace undefined: all
  */
 export async function followKinds(
-  operator: MailOperator,
+  operator: Follower,
   keyOf: (object: ResourceIdentity) => string | undefined,
   namespace: string | undefined,
 ): Promise<KindCaches> {
@@ -97,7 +100,7 @@ export class TenantCache {
    * @param matters whether policy refers to a ConfigMap or Secret of this name
    */
   static async follow(
-    operator: MailOperator,
+    operator: Follower,
     namespace: string,
     matters: (resource: 'configmaps' | 'secrets', name: string) => boolean,
   ): Promise<TenantCache> {

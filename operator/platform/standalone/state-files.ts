@@ -89,7 +89,8 @@ function readForm(
   creationTimestamp: string,
   status?: unknown,
 ): Pick<StoredObject, 'generation' | 'written' | 'object'> | undefined {
-  if (!isRecord(value) || !isRecord(value['written']) || typeof value['generation'] !== 'number') return undefined;
+  if (!isRecord(value) || !isRecord(value['written']) || typeof value['generation'] !== 'number')
+    return undefined;
   const { generation, written } = value;
   const parsed = parseObject(kind, { ...written, status });
   if (!parsed.ok) return undefined;
