@@ -23,7 +23,7 @@ const outboundRule = z.strictObject({
 export type OutboundRule = z.infer<typeof outboundRule>;
 
 /** An InboundGateway as it acts on one domain (section D). */
-export const gatewayPolicy = z.strictObject({
+const gatewayPolicy = z.strictObject({
   source: sourceRef,
   /** Canonical CIDRs or addresses of every registered hop, at most 50. */
   addresses: z.array(z.string()),

@@ -82,7 +82,7 @@ export interface DkimObservation {
   readonly nameservers: readonly { readonly name: string; readonly answer: DkimAnswer }[];
 }
 
-export interface Observed {
+interface Observed {
   readonly pods: readonly PodObservation[];
   readonly dkim: readonly DkimObservation[];
   readonly routeProbes: Readonly<Record<string, RouteProbe>>;

@@ -1,9 +1,11 @@
 // What the rendered pods are started with, held against the programs that they start.
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
+import { publicShardCount, secretShardCount } from '../../bundle/pack-shards.ts';
 import { type MtaOptions, mtaCommand } from '../../mta/options.ts';
 import { mtaSettingsKey, parseMtaSettings } from '../../operator/api/index.ts';
 import { parseOperatorFlags } from '../../operator/operator-options.ts';
@@ -11,9 +13,7 @@ import {
   configName,
   indexName,
   labels,
-  publicShardCount,
   secretIndexName,
-  secretShardCount,
   secretShardName,
   settingsName,
   shardName,

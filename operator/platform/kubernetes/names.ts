@@ -29,10 +29,6 @@ export const annotations = {
 /** Guards a Route that a MailDomain or InboundGateway names (only where no admission policy does). */
 export const routeFinalizer = 'postern.dev/in-use';
 
-/** How many objects a policy directory is projected from; the pod template names them all, as optional sources. */
-export const publicShardCount = 48;
-export const secretShardCount = 8;
-
 /** Key of the bearer token in the state token Secret. */
 export const stateTokenKey = 'token';
 

@@ -1,15 +1,8 @@
 import { createHash } from 'node:crypto';
+import { publicShardCount, secretShardCount } from '../../../bundle/pack-shards.ts';
 import { publicIndexFile, secretIndexFile, secretShardPrefix } from '../../../bundle/shard-index.ts';
 import type { RenderedMta } from '../platform.ts';
-import {
-  configName,
-  indexName,
-  publicShardCount,
-  secretIndexName,
-  secretShardCount,
-  secretShardName,
-  shardName,
-} from './names.ts';
+import { configName, indexName, secretIndexName, secretShardName, shardName } from './names.ts';
 
 /** Shards are written before the indexes that name them, and the public index comes last: it is what a pod swaps on. */
 export type RenderedRole = 'config' | 'shard' | 'secretIndex' | 'index';
