@@ -9,6 +9,8 @@ const unitsOf = (text: string | Uint8Array) => {
   const bytes = typeof text === 'string' ? Buffer.from(text) : text;
   return [...rawUnits('00.json.gz', bytes, sha256(bytes), sha256)].map(({ key, parse }) => [key, parse()]);
 };
+const byKey = (entries: (readonly unknown[])[]) =>
+  entries.toSorted(([left], [right]) => (String(left) < String(right) ? -1 : 1));
 
 describe('cutting a shard into units', () => {
   test('gives what parsing it whole would give, whatever stands in keys and values', () => {
@@ -19,7 +21,8 @@ describe('cutting a shard into units', () => {
         fc.dictionary(fc.oneof(text, fc.constantFrom('"', '\\', '\\"', ',', '":{', '__proto__')), value),
         (object) => {
           const shard = canonicalJson(object);
-          expect(unitsOf(shard)).toEqual(Object.entries(JSON.parse(shard)));
+          // A parsed object moves keys like "0" to its front; the shard keeps them where they sort.
+          expect(byKey(unitsOf(shard))).toEqual(byKey(Object.entries(JSON.parse(shard))));
         },
       ),
     );

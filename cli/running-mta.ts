@@ -16,15 +16,19 @@ export async function getJson(state: StatePaths, path: string): Promise<unknown>
   const http = isRecord(addresses) ? addresses['http'] : undefined;
   if (typeof http !== 'string')
     throw new Error('no MTA serves this folder now: start `postern standalone` first');
-  const token = (await readIfThere(state.token))?.trim() ?? '';
-  const response = await fetch(`http://${http}${path}`, {
+  return await getJsonFrom(http, (await readIfThere(state.token))?.trim() ?? '', path);
+}
+
+/** @param address `host:port` of an MTA. @throws Error if it does not answer, or refuses the token. */
+export async function getJsonFrom(address: string, token: string, path: string): Promise<unknown> {
+  const response = await fetch(`http://${address}${path}`, {
     headers: { authorization: `Bearer ${token}` },
     signal: AbortSignal.timeout(timeoutMs),
   }).catch((error: unknown) => {
     throw new Error(
-      `the MTA at ${http} does not answer: ${error instanceof Error ? error.message : String(error)}`,
+      `the MTA at ${address} does not answer: ${error instanceof Error ? error.message : String(error)}`,
     );
   });
-  if (!response.ok) throw new Error(`the MTA at ${http} answers ${response.status} to ${path}`);
+  if (!response.ok) throw new Error(`the MTA at ${address} answers ${response.status} to ${path}`);
   return await response.json();
 }

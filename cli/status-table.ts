@@ -50,6 +50,19 @@ export function isReady({ status }: StatusRow): boolean {
   return status.conditions?.some(({ type, status: state }) => type === 'Ready' && state === 'True') === true;
 }
 
+/** Conditions that only a running MTA makes True. */
+const needsMta = new Set(['Programmed', 'Ready']);
+
+/** The status of an object that no MTA serves now, whatever was true when one did. */
+export function notRunning({ kind, name, status }: StatusRow): StatusRow {
+  const conditions = status.conditions?.map((condition) =>
+    needsMta.has(condition.type) && condition.status === 'True'
+      ? { ...condition, status: 'Unknown', reason: 'NoReadyPods', message: 'No MTA runs for this folder' }
+      : condition,
+  );
+  return { kind, name, status: { ...status, conditions } };
+}
+
 const longest = 100;
 
 function firstLine(text: string): string {

@@ -1,11 +1,12 @@
+import { isIPv6 } from 'node:net';
 import { Command } from 'commander';
 import * as z from 'zod';
-import { Misuse } from '../failure.ts';
+import { describeError, Misuse } from '../failure.ts';
 import { type Format, formatTable, outputOption, printAnswer } from '../output.ts';
-import { getJson } from '../running-mta.ts';
+import { getJson, getJsonFrom } from '../running-mta.ts';
 import type { Shell } from '../shell.ts';
 import { loadSnapshot } from '../snapshot.ts';
-import { addSource, requireSource, type SourceFlags } from '../source.ts';
+import { addSource, namespaceOf, requireSource, type SourceFlags } from '../source.ts';
 
 const refusal = z.object({
   time: z.int(),
@@ -25,8 +26,9 @@ const examples = `
 Examples:
   postern blocks -f policy
   postern blocks -f policy -o json
+  postern blocks -n mail
 
-Asks the running MTA for its most recent refusals, newest first. They are kept in memory only and never stand in a status.`;
+Asks the running MTA, or every MTA pod, for its most recent refusals, newest first. They are kept in memory only and never stand in a status.`;
 
 /** `postern blocks`: what was refused lately, and by which object (B5). */
 export function blocksCommand(shell: Shell): Command {
@@ -39,13 +41,12 @@ export function blocksCommand(shell: Shell): Command {
 }
 
 async function blocks(shell: Shell, flags: BlocksFlags): Promise<void> {
-  const { state } = await loadSnapshot(shell, requireSource(flags), shell.now());
-  if (state === undefined) {
-    throw new Misuse(
-      'no state folder of `postern standalone` for this folder: start it, or name its state with --state DIR',
-    );
-  }
-  const refusals = z.array(refusal).parse(await getJson(state, '/blocks'));
+  const source = requireSource(flags);
+  const answers =
+    source.folder === undefined ? await askPods(shell, source) : [await askFolder(shell, source)];
+  const refusals = answers
+    .flatMap((answer) => z.array(refusal).parse(answer))
+    .toSorted((left, right) => right.time - left.time);
   printAnswer(shell, flags.output, { refusals }, () =>
     formatTable(
       ['TIME', 'CLIENT', 'FROM', 'TO', 'REPLY', 'REF', 'DECIDED BY'],
@@ -59,5 +60,39 @@ async function blocks(shell: Shell, flags: BlocksFlags): Promise<void> {
         `${because.kind}/${because.name} ${because.entry}`.trimEnd(),
       ]),
     ),
+  );
+}
+
+async function askFolder(shell: Shell, source: SourceFlags): Promise<unknown> {
+  const { state } = await loadSnapshot(shell, source, shell.now());
+  if (state === undefined) {
+    throw new Misuse(
+      'no state folder of `postern standalone` for this folder: start it, or name its state with --state DIR',
+    );
+  }
+  return await getJson(state, '/blocks');
+}
+
+/** Asks every pod of the namespace. @throws Error if none can be asked. */
+async function askPods(shell: Shell, source: SourceFlags): Promise<readonly unknown[]> {
+  const { withCluster } = await import('../cluster.ts');
+  const { readPods } = await import('../../operator/platform/kubernetes/one-shot.ts');
+  const namespace = namespaceOf(source);
+  const pods = await withCluster(source, (client) => readPods(client, namespace, shell.now()));
+  const answers = await Promise.all(
+    pods.map(async ({ name, address, port, token }) => {
+      const host = isIPv6(address) ? `[${address}]` : address;
+      return await getJsonFrom(`${host}:${port}`, token, '/blocks').catch((error: unknown) => {
+        shell.warn(`note: pod ${name} is left out: ${describeError(error)}`);
+        return undefined;
+      });
+    }),
+  );
+  const given = answers.filter((answer) => answer !== undefined);
+  if (given.length > 0) return given;
+  throw new Error(
+    pods.length === 0
+      ? `namespace ${namespace} has no MTA pod with an address`
+      : 'no MTA pod could be asked: their addresses are those of the cluster, so run this where pods can be reached',
   );
 }

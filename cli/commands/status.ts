@@ -7,8 +7,8 @@ import { type Format, outputOption, printAnswer } from '../output.ts';
 import { askMta } from '../running-mta.ts';
 import type { Shell } from '../shell.ts';
 import { loadSnapshot } from '../snapshot.ts';
-import { addSource, requireSource, type SourceFlags } from '../source.ts';
-import { isReady, type StatusRow, statusTable } from '../status-table.ts';
+import { addSource, namespaceOf, requireSource, type SourceFlags } from '../source.ts';
+import { isReady, notRunning, type StatusRow, statusTable } from '../status-table.ts';
 
 interface StatusFlags extends SourceFlags {
   readonly output: Format;
@@ -18,9 +18,10 @@ const examples = `
 Examples:
   postern status -f policy
   postern status -f policy -o json
+  postern status -n mail
 
 Shows what the running MTA has loaded if \`postern standalone\` serves the folder, and else what can be told without it: then
-nothing is Programmed. The exit code is 1 unless every object is Ready.`;
+nothing is Programmed. With -n it shows the statuses that the operator wrote. The exit code is 1 unless every object is Ready.`;
 
 /** `postern status`: every object, and whether it acts. */
 export function statusCommand(shell: Shell): Command {
@@ -33,11 +34,20 @@ export function statusCommand(shell: Shell): Command {
 }
 
 async function status(shell: Shell, flags: StatusFlags): Promise<void> {
-  const { snapshot, problems, state } = await loadSnapshot(shell, requireSource(flags), shell.now());
+  const source = requireSource(flags);
+  if (source.folder === undefined) {
+    const rows = await clusterRows(source);
+    printAnswer(shell, flags.output, { objects: rows }, () => statusTable(rows));
+    if (!rows.every(isReady)) shell.exit(answerNo);
+    return;
+  }
+  const { snapshot, problems, state } = await loadSnapshot(shell, source, shell.now());
   shell.warnProblems(problems);
   const running = state === undefined ? undefined : await askMta(state).catch(() => undefined);
   const rows: readonly StatusRow[] =
-    state !== undefined && running !== undefined ? await storedRows(state) : compile(snapshot).statuses;
+    state !== undefined && running !== undefined
+      ? await storedRows(state)
+      : compile(snapshot).statuses.map(notRunning);
   const answer = {
     running: running !== undefined,
     objects: rows.map(({ kind, name, status: each }) => ({ kind, name, status: each })),
@@ -50,13 +60,20 @@ async function status(shell: Shell, flags: StatusFlags): Promise<void> {
   if (problems.length > 0 || !rows.every(isReady)) shell.exit(answerNo);
 }
 
-const manifest = z.object({
-  status: z.looseObject({
-    conditions: z
-      .array(z.looseObject({ type: z.string(), status: z.string(), reason: z.string(), message: z.string() }))
-      .optional(),
-  }),
+/** The statuses as they are stored in the API server. */
+async function clusterRows(source: SourceFlags): Promise<readonly StatusRow[]> {
+  const { withCluster } = await import('../cluster.ts');
+  const { readStatuses } = await import('../../operator/platform/kubernetes/one-shot.ts');
+  const stored = await withCluster(source, (client) => readStatuses(client, namespaceOf(source)));
+  return stored.map(({ kind, name, status: each }) => ({ kind, name, status: storedStatus.parse(each) }));
+}
+
+const storedStatus = z.looseObject({
+  conditions: z
+    .array(z.looseObject({ type: z.string(), status: z.string(), reason: z.string(), message: z.string() }))
+    .optional(),
 });
+const manifest = z.object({ status: storedStatus });
 
 /** What the standalone process wrote last, with what it says of documents that cannot be used. */
 async function storedRows(state: StatePaths): Promise<readonly StatusRow[]> {

@@ -95,7 +95,7 @@ async function play(): Promise<boolean> {
 async function sendAndExplain(mail: SampleMail): Promise<Outcome> {
   const message = messageText(mail, new Date());
   const wire = await send(mail, message);
-  const { snapshot } = await loadSnapshot({ folder, state }, Date.now());
+  const { snapshot } = await loadSnapshot({ warn: say }, { folder, state }, Date.now());
   const mta = chooseMta(snapshot, compile(snapshot), {});
   const policy = await loadPolicy(mta.bundle);
   const explanation = explainTransaction(

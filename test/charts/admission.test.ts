@@ -12,8 +12,13 @@ beforeAll(async () => {
   namespace = await cluster.freshNamespace('tenant');
 });
 
-const kubectl = (args: readonly string[], stdin?: string) =>
-  cluster.current.kubectl('admin', ['-n', namespace, ...args], stdin);
+/** Asks again while a policy that was just installed has not read its parameters: such a denial says nothing of the policy. */
+const kubectl = (args: readonly string[], stdin?: string): Promise<CommandResult> =>
+  eventually(
+    'the parameters of the policies to be read',
+    () => cluster.current.kubectl('admin', ['-n', namespace, ...args], stdin),
+    ({ stderr }) => !stderr.includes('not yet synced'),
+  );
 
 function manifest(
   kind: string,

@@ -105,7 +105,11 @@ async function playWorlds(
 /** Waits until the MTA has loaded what `explain` reads from the folder. */
 async function settle(folder: string, standalone: RunningStandalone) {
   return await standalone.eventually('the policy of the folder is loaded', async () => {
-    const { snapshot } = await loadSnapshot({ folder, state: standalone.state }, Date.now());
+    const { snapshot } = await loadSnapshot(
+      { warn: () => undefined },
+      { folder, state: standalone.state },
+      Date.now(),
+    );
     const mta = chooseMta(snapshot, compile(snapshot), {});
     const loaded = await standalone.mtaState();
     if (loaded.bundleHash !== render(mta).bundleHash) return undefined;

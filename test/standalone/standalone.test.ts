@@ -120,7 +120,10 @@ describe('postern standalone', () => {
     await unlink(join(folder, 'second.yaml'));
     await untilReply('127.0.0.22', '250 ');
     await untilConditions('Ready=True/Ready');
-    expect(await readdir(join(standalone.state, 'status/ipaccesslist'))).toEqual(['blocked.yaml']);
+    await standalone.eventually('the status of the deleted list is gone', async () => {
+      const files = await readdir(join(standalone.state, 'status/ipaccesslist'));
+      return files.join() === 'blocked.yaml' ? files : undefined;
+    });
   });
 
   it('an MTA process that is killed is started again, and judges as before', async () => {

@@ -76,7 +76,7 @@ export async function readStatuses(
 }
 
 /** A pod of an MTA that can be asked. */
-export interface ReachablePod {
+interface ReachablePod {
   readonly name: string;
   readonly mta: string;
   /** IP address and port of its HTTP server. */
