@@ -146,7 +146,7 @@ function routeInUse(user: KindDefinition, fields: readonly (readonly [string, st
       validations: [
         {
           expression: `size(variables.fields) == 0 || oldObject.metadata.?annotations[?'${allowDelete}'].orValue('') == 'true' || has(namespaceObject.metadata.deletionTimestamp)`,
-          messageExpression: `'Route ' + oldObject.metadata.name + ' is used by ${user.kind} ' + params.metadata.name + ' (' + variables.fields.join(', ') + '): change that first, or set the annotation ${allowDelete}: "true" on the Route'`,
+          messageExpression: `'Route ' + oldObject.metadata.name + ' is used by ${user.kind} ' + params.metadata.name + ' (' + variables.fields.join(', ') + '): change that first, or set the annotation ${allowDelete}=true on the Route'`,
           message: `the Route is used by an object of kind ${user.kind}`,
           reason: 'Forbidden',
         },

@@ -145,7 +145,7 @@ describe('R3: a Route in use', () => {
       manifest('Route', 'let-go', { host: 'mail.example' }),
       mailDomain('lets-go', { mailbox: { routeRef: { name: 'let-go' } } }),
     );
-    expect(await denialOfDelete('let-go')).toContain('set the annotation postern.dev/allow-delete: "true"');
+    expect(await denialOfDelete('let-go')).toContain('set the annotation postern.dev/allow-delete=true');
     await kubectl(['annotate', 'routes.postern.dev', 'let-go', 'postern.dev/allow-delete=true']);
     expect(await kubectl(['delete', 'routes.postern.dev', 'let-go'])).toMatchObject({ code: 0 });
   });

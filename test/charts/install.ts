@@ -32,6 +32,30 @@ export async function installOperator(controlPlane: ControlPlane, ...set: string
     'postern',
     ...set.map((assignment) => `--set=${assignment}`),
   );
+  await waitForPolicies(controlPlane);
+}
+
+/** Until a policy has read the objects that it looks at, it refuses everything: waits until each of them takes what it should. */
+async function waitForPolicies(controlPlane: ControlPlane): Promise<void> {
+  const kubectl = (args: readonly string[], stdin?: string) =>
+    controlPlane.kubectl('admin', ['-n', operatorNamespace, ...args], stdin);
+  const named = (kind: string, spec: object) =>
+    JSON.stringify({ apiVersion: 'postern.dev/v1alpha1', kind, metadata: { name: 'first' }, spec });
+  const objects = [
+    named('Route', { host: 'mail.example' }),
+    named('MailDomain', { domain: 'first.example', mailbox: { routeRef: { name: 'other' } } }),
+    named('InboundGateway', { domainRefs: [{ name: 'first' }], addresses: ['192.0.2.1'] }),
+    named('DkimKey', { domainRef: { name: 'first' } }),
+  ];
+  const isDone = ({ code }: CommandResult) => code === 0;
+  await eventually('the policies', () => kubectl(['apply', '-f', '-'], objects.join('\n---\n')), isDone);
+  const all = [
+    'delete',
+    '--ignore-not-found',
+    'dkimkeys,inboundgateways,maildomains,routes.postern.dev',
+    'first',
+  ];
+  await eventually('the policies on deletion', () => kubectl(all), isDone);
 }
 
 /** `helm install|upgrade` of a chart. @throws Error with helm's message */
