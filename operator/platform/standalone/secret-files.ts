@@ -7,7 +7,7 @@ import type { SecretRecord } from '../../compile/model.ts';
 import { secret } from '../../compile/secret.ts';
 import { isRecord } from './documents.ts';
 import { type FolderSecret, readSecret } from './records.ts';
-import { isObjectName, readIfThere, replaceFile } from './state-files.ts';
+import { isObjectName, readIfThere, replaceFile, temporaryPath } from './state-files.ts';
 
 const revisionKeyFile = '.revision-key';
 
@@ -31,7 +31,7 @@ export class SecretFiles {
   async createOnce(manifest: SecretManifest): Promise<boolean> {
     await mkdir(this.directory, { recursive: true, mode: 0o700 });
     const path = this.pathOf(manifest.metadata.name);
-    const next = `${path}.${process.pid}.tmp`;
+    const next = temporaryPath(path);
     await writeFile(next, stringify(manifest, { lineWidth: 0 }), { mode: 0o600 });
     try {
       // A hard link fails if the name is taken, so two writers cannot replace each other's key.

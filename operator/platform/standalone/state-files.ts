@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parse, stringify } from 'yaml';
@@ -31,10 +32,15 @@ export function statePaths(root: string, mta: string) {
 }
 export type StatePaths = ReturnType<typeof statePaths>;
 
+/** A name beside the file that no other writer uses, in this process or another: two that shared one would mix their bytes. */
+export function temporaryPath(path: string): string {
+  return `${path}.${randomUUID()}.tmp`;
+}
+
 /** Writes a file so that a reader sees the old bytes or the new ones, never a part. @param mode of a new file. */
 export async function replaceFile(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const next = `${path}.${process.pid}.tmp`;
+  const next = temporaryPath(path);
   await writeFile(next, content, { mode });
   await rename(next, path);
 }
