@@ -1,5 +1,5 @@
 import type { PolicyBundle } from '../bundle/policy-bundle.ts';
-import type { RangeList } from '../bundle/range-list.ts';
+import { bundleOf, domainPolicy, list } from '../policy/fixture.ts';
 import { formatAddress } from '../policy/ip/address.ts';
 import { formatRange, maskAddress } from '../policy/ip/range.ts';
 
@@ -46,44 +46,9 @@ export function randomPeers(
 
 /** A bundle of one domain with one allow and one block list. */
 export function bundleWithLists(allow: readonly string[], block: readonly string[]): PolicyBundle {
-  const domain = 'example.com';
-  return {
-    version: 1,
-    namespace: 'bench',
-    mta: 'default',
-    domains: [
-      {
-        domain,
-        source: { kind: 'MailDomain', name: domain, generation: 1 },
-        ownership: 'Customer',
-        mailbox: { kind: 'Maildir' },
-        junk: {
-          method: 'Header',
-          header: { name: 'X-Spam-Flag', spamValue: 'YES', inboxValue: 'NO' },
-          subaddress: { delimiter: '+', folder: 'Junk' },
-        },
-        recipients: { mode: 'List', localParts: ['user'], subaddressDelimiter: '+', available: true },
-        inboundRouting: [],
-        outboundRouting: [],
-        submission: { enabled: false, accounts: false, recipientsPerHour: 500 },
-        maxMessageBytes: 26_214_400,
-        authentication: { spf: 'Mark', dkim: 'Mark', dmarc: 'Quarantine', trustedArcSealers: [] },
-        access: { allow: ['allow'], block: ['block'] },
-        tls: { inbound: [], outbound: [] },
-        dkim: [],
-      },
-    ],
-    audited: [],
-    lists: [listOf('allow', allow), listOf('block', block)],
-    routes: [],
-  };
-}
-
-function listOf(key: string, ranges: readonly string[]): RangeList {
-  return {
-    key,
-    source: { kind: 'IpAccessList', name: key, generation: 1 },
-    ranges: [...ranges],
-    expires: {},
-  };
+  const domain = domainPolicy('example.com', {
+    access: { allow: ['allow'], block: ['block'] },
+    maxMessageBytes: 26_214_400,
+  });
+  return bundleOf([domain], [list('allow', [...allow]), list('block', [...block])]);
 }

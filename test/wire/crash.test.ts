@@ -2,6 +2,7 @@ import { afterEach, expect, test } from 'vitest';
 import { bundleOf, domainPolicy, rule } from '../../policy/fixture.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, prepareMta } from './mta-process.ts';
+import { route } from './route.ts';
 import { startSink } from './sink.ts';
 import { message } from './smtp-client.ts';
 
@@ -18,21 +19,11 @@ test.each([
   'crash: SIGKILL after 250 loses nothing, in the queue and in the mailbox, %s',
   async (_what, delayMs) => {
     await using sink = await startSink({ behaviour: { delayMs } });
-    const route = {
-      name: 'archive',
-      source: { kind: 'Route' as const, name: 'archive', generation: 1 },
-      host: '127.0.0.1',
-      port: sink.port,
-      protocol: 'SMTP' as const,
-      lookupMx: false,
-      tls: { mode: 'Disabled' as const, verify: 'None' as const },
-      authenticated: false,
-      connection: { maxConcurrent: 10, timeoutSeconds: 20 },
-    };
+    const archive = route('archive', sink.port, { tls: { mode: 'Disabled', verify: 'None' } });
     const domain = domainPolicy('example.com', {
       inboundRouting: [rule({ route: 'archive', alsoDeliverLocally: true })],
     });
-    mta = await prepareMta({ bundle: { ...bundleOf([domain]), routes: [route] } });
+    mta = await prepareMta({ bundle: { ...bundleOf([domain]), routes: [archive] } });
     const accepted: string[] = [];
     const sent = new Set<string>();
 

@@ -7,6 +7,7 @@ import { makeCertificate } from './certificate.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
 import { noSecrets } from './policy-files.ts';
+import { route } from './route.ts';
 import { type Sink, startSink } from './sink.ts';
 import { message } from './smtp-client.ts';
 
@@ -21,21 +22,6 @@ const other = await makeCertificate('other.example');
 function keep<T extends AsyncDisposable>(resource: T): T {
   cleanups.push(resource);
   return resource;
-}
-
-function route(name: string, port: number, over: Partial<RoutePolicy> = {}): RoutePolicy {
-  return {
-    name,
-    source: { kind: 'Route', name, generation: 1 },
-    host: '127.0.0.1',
-    port,
-    protocol: 'SMTP',
-    lookupMx: false,
-    tls: { mode: 'Opportunistic', verify: 'None' },
-    authenticated: false,
-    connection: { maxConcurrent: 10, timeoutSeconds: 20 },
-    ...over,
-  };
 }
 
 /** A bundle whose only domain delivers to the Route `store`. */

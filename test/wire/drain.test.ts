@@ -2,6 +2,7 @@ import { afterEach, expect, test } from 'vitest';
 import { bundleOf, domainPolicy } from '../../policy/fixture.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, type MtaTestOptions, prepareMta, startMta } from './mta-process.ts';
+import { route } from './route.ts';
 import { startSink } from './sink.ts';
 import { message } from './smtp-client.ts';
 
@@ -64,20 +65,13 @@ test('a session that never ends its message is cut off when the grace period is 
 
 test('a graceful stop under load loses nothing and delivers nothing twice', async () => {
   await using sink = await startSink({ behaviour: { delayMs: 30 } });
-  const route = {
-    name: 'store',
-    source: { kind: 'Route' as const, name: 'store', generation: 1 },
-    host: '127.0.0.1',
-    port: sink.port,
-    protocol: 'SMTP' as const,
-    lookupMx: false,
-    tls: { mode: 'Disabled' as const, verify: 'None' as const },
-    authenticated: false,
+  const store = route('store', sink.port, {
+    tls: { mode: 'Disabled', verify: 'None' },
     connection: { maxConcurrent: 5, timeoutSeconds: 20 },
-  };
+  });
   const routed = {
     ...bundleOf([domainPolicy('example.com', { mailbox: { kind: 'Route', route: 'store' } })]),
-    routes: [route],
+    routes: [store],
   };
   mta = await prepareMta({ bundle: routed });
   const accepted: string[] = [];

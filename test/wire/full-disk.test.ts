@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { bundleOf, domainPolicy } from '../../policy/fixture.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
+import { route } from './route.ts';
 import { type Sink, startSink } from './sink.ts';
 import { message } from './smtp-client.ts';
 
@@ -31,22 +32,15 @@ afterEach(async () => {
 });
 
 const start = async () => {
-  const route = {
-    name: 'store',
-    source: { kind: 'Route' as const, name: 'store', generation: 1 },
-    host: '127.0.0.1',
-    port: sink.port,
-    protocol: 'SMTP' as const,
-    lookupMx: false,
-    tls: { mode: 'Disabled' as const, verify: 'None' as const },
-    authenticated: false,
+  const store = route('store', sink.port, {
+    tls: { mode: 'Disabled', verify: 'None' },
     connection: { maxConcurrent: 5, timeoutSeconds: 20 },
-  };
+  });
   const domain = domainPolicy('example.com', {
     maxMessageBytes: 10_000_000,
     mailbox: { kind: 'Route', route: 'store' },
   });
-  mta = await startMta({ bundle: { ...bundleOf([domain]), routes: [route] }, queue });
+  mta = await startMta({ bundle: { ...bundleOf([domain]), routes: [store] }, queue });
 };
 
 /** Sends one mail; the reply at the end of its data. */
