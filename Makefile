@@ -1,9 +1,12 @@
 # Postern's front door. `make help` lists the verbs; each is one script of package.json or of a folder named below.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-parts unit check generate verify format differential bench image clean
+.PHONY: help install quickstart test test-parts unit check generate verify format differential bench image e2e clean
 
 NPM := npm --no-fund --no-audit --loglevel=error
+VERSION ?= 0.1.0
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+CREATED ?= $(shell git log -1 --format=%cI 2>/dev/null || date -u +%Y-%m-%dT%H:%M:%SZ)
 STAMP := node_modules/.postern-installed
 
 help: ## Show this list
@@ -50,7 +53,10 @@ bench: $(STAMP) ## Measure the figures of docs/performance.md, as ratios in one 
 	@npm run --silent bench -- $(if $(ONLY),--only '$(ONLY)')
 
 image: ## Build the container image (needs Docker)
-	docker build --tag postern:dev .
+	docker build --tag postern:$(VERSION) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED) .
+
+e2e: $(STAMP) ## Run the suites that need Docker: the image is built, started and stopped (root; installs Docker if missing)
+	@npm run --silent e2e
 
 clean: ## Remove what was installed and made (not the caches)
 	rm -rf node_modules dist .postern coverage

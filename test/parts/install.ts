@@ -19,10 +19,16 @@ const parts = {
     packages: ['dovecot-imapd', 'dovecot-lmtpd', 'dovecot-sieve'],
     programs: ['/usr/sbin/dovecot', '/usr/lib/dovecot/lmtp', '/usr/bin/sievec'],
   },
+  docker: {
+    packages: ['docker.io', 'iproute2', 'iptables', 'mmdebstrap'],
+    programs: ['/usr/sbin/dockerd', '/usr/sbin/iptables', '/usr/sbin/ip', '/usr/bin/mmdebstrap'],
+  },
   postfix: { packages: ['postfix'], programs: ['/usr/lib/postfix/sbin/master', '/usr/sbin/smtp-sink'] },
 } as const;
 type Part = keyof typeof parts;
 const partNames = Object.keys(parts).filter(isPart);
+/** Docker is for the tests of the image only, and those are run by their own command. */
+const defaultParts = partNames.filter((name) => name !== 'docker');
 
 /** Debian asks this script before a package starts its service; 101 means "do not". */
 const policyFile = '/usr/sbin/policy-rc.d';
@@ -30,10 +36,10 @@ const policyFile = '/usr/sbin/policy-rc.d';
 /**
  * Makes sure that real servers are on the machine; a few milliseconds when they are.
  *
- * @param names which; all that any suite needs if none are given
+ * @param names which; all that the suites of `make test` need if none are given
  * @throws Error that names the packages to install by hand if this process may not or apt-get fails.
  */
-export async function ensureDebianParts(names: readonly Part[] = partNames): Promise<void> {
+export async function ensureDebianParts(names: readonly Part[] = defaultParts): Promise<void> {
   if (missing(names).length === 0) return;
   await withLock(
     'debian-packages',
@@ -86,7 +92,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     if (unknown.length > 0) {
       throw new Error(`no part named ${unknown.join(', ')}: there are ${partNames.join(', ')}`);
     }
-    const wanted = asked.length > 0 ? asked.filter(isPart) : partNames;
+    const wanted = asked.length > 0 ? asked.filter(isPart) : defaultParts;
     await ensureDebianParts(wanted);
     console.log(`  ${wanted.join(', ')}: there`);
   } catch (error) {
