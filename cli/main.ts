@@ -1,7 +1,15 @@
-import { CommanderError } from 'commander';
-import { describeError, Misuse, misuse } from './failure.ts';
-import { buildProgram } from './program.ts';
-import { processShell } from './shell.ts';
+// As PID 1 of a container a process has no default action for signals: until a command has its own handler, this one ends it.
+// Everything else is imported afterwards, for that takes up to a second.
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => {
+    if (process.listenerCount(signal) === 1) process.exit(signal === 'SIGTERM' ? 143 : 130);
+  });
+}
+
+const { CommanderError } = await import('commander');
+const { describeError, Misuse, misuse } = await import('./failure.ts');
+const { buildProgram } = await import('./program.ts');
+const { processShell } = await import('./shell.ts');
 
 try {
   await buildProgram(processShell()).parseAsync();

@@ -12,6 +12,17 @@ export async function runMta(options: MtaOptions, parts?: Parts): Promise<void> 
   const failure = Promise.withResolvers<never>();
   const fail = (error: unknown) => failure.reject(error);
   process.on('uncaughtException', fail);
+  // From the first moment: a stop that is asked for while the process starts must not be lost.
+  const asked = Promise.withResolvers<void>();
+  let stopping = false;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      // A second Ctrl-C means now.
+      if (stopping && signal === 'SIGINT') process.exit(1);
+      stopping = true;
+      asked.resolve();
+    });
+  }
   try {
     const mta = await Promise.race([startMta(options, parts), failure.promise]);
     process.off('uncaughtException', fail);
@@ -19,16 +30,7 @@ export async function runMta(options: MtaOptions, parts?: Parts): Promise<void> 
       process.stderr.write(`postern mta: ${error.stack?.replaceAll('\n', ' | ')}\n`);
       process.exit(1);
     });
-    let stopping = false;
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(signal, () => {
-        // A second Ctrl-C means now.
-        if (stopping && signal === 'SIGINT') process.exit(1);
-        if (stopping) return;
-        stopping = true;
-        mta.stop().finally(() => process.exit(0));
-      });
-    }
+    asked.promise.then(() => mta.stop()).finally(() => process.exit(0));
     process.stdout.write(`ready ${mta.addresses}\n`);
   } catch (error) {
     process.stderr.write(`postern mta: ${oneLine(error)}\n`);

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { bundleOf, domainPolicy } from '../../policy/fixture.ts';
 import { eventually } from './eventually.ts';
@@ -46,6 +48,18 @@ test.each(['SIGTERM', 'SIGINT'] as const)(
     expect(await mta.mailbox('example.com', 'user')).toEqual([expect.stringContaining('last words')]);
   },
 );
+
+test('SIGTERM: a stop that is asked for while the process starts is not lost', async () => {
+  mta = await prepareMta({ bundle });
+  const started = mta.start();
+  await eventually(
+    () => existsSync(join(mta.directory, 'home', 'config', 'plugins')),
+    'the start is under way',
+  );
+  mta.signal('SIGTERM');
+  await started.catch(() => undefined);
+  expect(await mta.ended()).toBe(0);
+});
 
 test('an idle process ends at once', async () => {
   await start({ args: ['--grace-seconds', '3600'] });
