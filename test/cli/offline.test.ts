@@ -286,6 +286,22 @@ describe('postern render, status, dns', () => {
     expect(Object.keys(mta.files)).toContain('config/mta.json');
   });
 
+  it('R7: without a cluster a Route host of one label is meant as it is written', async () => {
+    const path = await makeFolder('short', {
+      ...sampleFiles,
+      'route.yaml': `apiVersion: postern.dev/v1alpha1
+kind: Route
+metadata: {name: old}
+spec: {host: oldserver}
+`,
+      'domain.yaml': `${sampleFiles['domain.yaml']}  inboundRouting:
+  - {match: External, target: Unknown, routeRef: {name: old}}
+`,
+    });
+    const { out } = await postern('render', '-f', path, '-o', 'json');
+    expect(out).toContain('host: oldserver\\n');
+  });
+
   it('--out writes the files', async () => {
     const out = join(directory, 'rendered');
     expect((await postern('render', '-f', folder, '--out', out)).code).toBe(0);

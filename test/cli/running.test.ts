@@ -123,6 +123,27 @@ describe('commands beside a running MTA', () => {
   });
 });
 
+describe('commands after the MTA was stopped', () => {
+  it('status: nothing is Programmed or Ready any more, whatever was stored', async () => {
+    expect(await standalone.stop()).toBe(0);
+    const { code, out } = await ask('status', '-o', 'json');
+    expect(code).toBe(1);
+    const answer: {
+      running: boolean;
+      objects: { name: string; status: { conditions: { type: string; status: string; reason: string }[] } }[];
+    } = JSON.parse(out);
+    expect(answer.running).toBe(false);
+    const said = answer.objects.flatMap(({ status }) =>
+      status.conditions
+        .filter(({ type }) => ['Accepted', 'Programmed', 'Ready'].includes(type))
+        .map((each) => `${each.type}=${each.status}/${each.reason}`),
+    );
+    expect(new Set(said)).toEqual(
+      new Set(['Accepted=True/Accepted', 'Programmed=Unknown/NoReadyPods', 'Ready=Unknown/NoReadyPods']),
+    );
+  });
+});
+
 describe('postern standalone -o json', () => {
   it('every line is one event; ready tells the addresses', async () => {
     const child = runPostern([

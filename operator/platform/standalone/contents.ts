@@ -68,7 +68,7 @@ class Sorter {
   private readonly secrets: FolderSecret[] = [];
   private readonly configMaps: ConfigMapRecord[] = [];
   private readonly ignored: string[] = [];
-  private readonly seen = new Map<string, string>();
+  private readonly seen = new Map<string, FolderDocument>();
   private settings: FolderContents['settings'];
   private readonly namespace: string;
 
@@ -170,13 +170,13 @@ class Sorter {
 
   private isFirst(document: FolderDocument, identity: { kind: string; name: string }): boolean {
     const key = `${identity.kind}/${identity.name}`;
-    const { file, line } = document.locate(['metadata', 'name']);
     const earlier = this.seen.get(key);
     if (earlier === undefined) {
-      this.seen.set(key, `${file}:${line}`);
+      this.seen.set(key, document);
       return true;
     }
-    const message = `stands in the folder twice, first at ${earlier}: that one is used; rename or remove one`;
+    const { file, line } = earlier.locate(['metadata', 'name']);
+    const message = `stands in the folder twice, first at ${file}:${line}: that one is used; rename or remove one`;
     this.refuse(document, ['metadata', 'name'], message, identity);
     return false;
   }

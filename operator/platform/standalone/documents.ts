@@ -9,6 +9,7 @@ import {
   parseAllDocuments,
   type Tags,
 } from 'yaml';
+import { type FoldedText, foldLists, unfoldLists } from './long-lists.ts';
 
 /** A place in a file of the folder. Lines and columns count from 1. */
 export interface Position {
@@ -46,6 +47,28 @@ export interface FileDocuments {
  * @param file name for positions, relative to the folder.
  */
 export function parseDocuments(file: string, text: string): FileDocuments {
+  const folded = foldLists(text);
+  return (folded === undefined ? undefined : parseFolded(file, text, folded)) ?? parseWhole(file, text);
+}
+
+/** The same from a text whose long lists are folded; the whole is parsed only if a place in it is asked for. */
+function parseFolded(file: string, text: string, folded: FoldedText): FileDocuments | undefined {
+  const { documents, broken } = parseWhole(file, folded.text);
+  const values = documents.map(({ value }) => value);
+  const unfolded = broken.length > 0 ? undefined : unfoldLists(values, folded.runs);
+  if (unfolded === undefined) return undefined;
+  let whole: FileDocuments | undefined;
+  const locate = (index: number, path: FieldPath): Position => {
+    whole ??= parseWhole(file, text);
+    return whole.documents[index]?.locate(path) ?? { file, line: 1, column: 1 };
+  };
+  return {
+    documents: unfolded.map((value, index) => ({ value, locate: (path) => locate(index, path) })),
+    broken,
+  };
+}
+
+function parseWhole(file: string, text: string): FileDocuments {
   const lines = new LineCounter();
   const parsed = parseAllDocuments(text, {
     version: '1.1',

@@ -51,7 +51,7 @@ export class FolderWatch {
   }
 
   private event(): void {
-    const { quietMs = 100, burstMs = 500, changed } = this.options;
+    const { quietMs = 40, burstMs = 500, changed } = this.options;
     const now = performance.now();
     if (this.quiet === undefined) this.burstBegan = now;
     clearTimeout(this.quiet);

@@ -140,4 +140,23 @@ describe('the folder as an API server', () => {
     expect(texts.join()).not.toContain('hunter2');
     expect([...store.secrets.keys()]).toEqual(['good']);
   });
+
+  it('G16: a paused object keeps what it was before its first paused edit, until it is resumed', () => {
+    const paused = ', annotations: {postern.dev/paused: "true"}';
+    const heldAt = ({ objects }: Store) => {
+      const held = objects.get('IpAccessList/l')?.held;
+      return held?.kind === 'IpAccessList' ? [held.metadata.generation, ...held.spec.addresses] : 'nothing';
+    };
+    const first = read({ 'a.yaml': list('l', 'addresses: [192.0.2.1]') });
+    expect(heldAt(first.store)).toBe('nothing');
+    const second = read({ 'a.yaml': list('l', 'addresses: [192.0.2.2]', paused) }, first.store);
+    expect(heldAt(second.store)).toEqual([1, '192.0.2.1']);
+    const third = read({ 'a.yaml': list('l', 'addresses: [192.0.2.3]', paused) }, second.store);
+    expect(heldAt(third.store)).toEqual([1, '192.0.2.1']);
+    expect(heldAt(read({ 'a.yaml': list('l', 'addresses: [192.0.2.3]') }, third.store).store)).toBe(
+      'nothing',
+    );
+    const never = read({ 'a.yaml': list('l', 'addresses: [192.0.2.1]', paused) });
+    expect(heldAt(never.store)).toBe('nothing');
+  });
 });

@@ -1,4 +1,4 @@
-import { canonicalJson } from '../../../bundle/canonical.ts';
+import { isDeepStrictEqual } from 'node:util';
 import type { KindName, PosternObject } from '../../api/index.ts';
 import type { ConfigMapRecord } from '../../compile/model.ts';
 import { isPaused } from '../../compile/objects.ts';
@@ -106,21 +106,17 @@ function specChanged(
   left: Readonly<Record<string, unknown>>,
   right: Readonly<Record<string, unknown>>,
 ): boolean {
-  return canonicalJson(left['spec'] ?? null) !== canonicalJson(right['spec'] ?? null);
+  return !isDeepStrictEqual(left['spec'], right['spec']);
 }
 
 function immutableChanged(found: FolderObject, before: StoredObject): boolean {
   const [left, right] = [found.object.spec, before.object.spec];
   const fields = immutableFields[found.kind] ?? [];
-  return fields.some((field) => !isEqual(fieldOf(left, field), fieldOf(right, field)));
+  return fields.some((field) => !isDeepStrictEqual(fieldOf(left, field), fieldOf(right, field)));
 }
 
 function fieldOf(value: unknown, field: string): unknown {
   return isRecord(value) ? value[field] : undefined;
-}
-
-function isEqual(left: unknown, right: unknown): boolean {
-  return canonicalJson(left ?? null) === canonicalJson(right ?? null);
 }
 
 function keepRefused<T extends { readonly name: string }>(
