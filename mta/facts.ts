@@ -1,4 +1,3 @@
-import type { Address } from '@haraka/email-address';
 import { parseMailbox } from '../policy/mailbox.ts';
 import type { ConnectFacts, DataFacts } from '../policy/types.ts';
 import type { LoadedBundle } from './bundle-watch.ts';
@@ -14,12 +13,6 @@ export function connectFacts(session: Session, now: number): ConnectFacts {
     tls: connection.tls.enabled,
     ...(account && { account }),
   };
-}
-
-/** The path as the client wrote it, without brackets: a source route or odd quoting in it is for the policy to judge. */
-export function pathOf(address: Address): string {
-  const { original } = address;
-  return original.startsWith('<') && original.endsWith('>') ? original.slice(1, -1) : original;
 }
 
 export function dataFacts(session: Session, envelope: Envelope, message: Message, now: number): DataFacts {

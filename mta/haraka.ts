@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import { createRequire } from 'node:module';
 import type { Server as NetServer } from 'node:net';
+import type { Server as TlsServer } from 'node:tls';
 import type { Address } from '@haraka/email-address';
 
 /** The parts of Haraka 3.3.4 that Postern touches. Haraka ships no types; what is private is listed in private-api.ts. */
@@ -42,6 +43,8 @@ export interface HarakaConnection {
   set(path: string, value: unknown): void;
   received_line(): string;
   accumulate_data(line: Buffer | string): void;
+  cmd_mail(argument: string): void;
+  cmd_rcpt(argument: string): void;
   respond(code: number, message: unknown, after?: () => void): void;
   disconnect(): void;
 }
@@ -124,8 +127,12 @@ export interface HarakaOutbound {
   get_stats(): string;
 }
 
+/** The listener with TLS from the first byte has its TLS server inside. */
+type Listener = NetServer & { readonly tlsServer?: TlsServer };
+
 interface HarakaServer {
-  readonly listeners: NetServer[];
+  readonly listeners: Listener[];
+  get_smtp_server(...args: unknown[]): Promise<NetServer>;
   createServer(): void;
   stopListeners(): void;
 }
@@ -140,6 +147,13 @@ export interface Haraka {
   readonly server: HarakaServer;
   readonly outbound: HarakaOutbound;
   readonly connectionClass: { readonly prototype: HarakaConnection };
+  readonly tlsSocket: {
+    /** Options of TLS sockets by host name; `*` for all that have none of their own. */
+    readonly certsByHost: Readonly<
+      Record<string, { key: unknown[]; cert: unknown[] } & Record<string, unknown>>
+    >;
+    load_default_opts(): void;
+  };
   readonly netUtils: { is_haproxy_allowed(ip: string): boolean };
   readonly constants: {
     readonly cont: number;
@@ -166,11 +180,21 @@ export function loadHaraka(home: string): Haraka {
   // Not haraka.js: it installs signal handlers of its own and exits at once on SIGTERM (or ignores it, HT9).
   const server: HarakaServer = fromHaraka('./server.js');
   const outbound: HarakaOutbound = fromHaraka('./outbound/index.js');
+  readClockAnew(fromHaraka('./outbound/queue.js'));
   const connection: { Connection: Haraka['connectionClass'] } = fromHaraka('./connection.js');
   const netUtils: Haraka['netUtils'] = fromHaraka('haraka-net-utils');
   const constants: Haraka['constants'] = fromHaraka('haraka-constants');
   const dsn: Haraka['dsn'] = fromHaraka('haraka-dsn');
-  return { server, outbound, connectionClass: connection.Connection, netUtils, constants, dsn };
+  const tlsSocket: Haraka['tlsSocket'] = fromHaraka('./tls_socket.js');
+  return { server, outbound, tlsSocket, connectionClass: connection.Connection, netUtils, constants, dsn };
+}
+
+/**
+ * Haraka notes the time at which it reads its queue, and when deferred mail is due it subtracts that time from the due one a second
+ * time: after each restart mail would wait twice as long as was left (HT8).
+ */
+function readClockAnew(queue: object): void {
+  Object.defineProperty(queue, 'cur_time', { get: () => new Date(), set: () => undefined });
 }
 
 /**

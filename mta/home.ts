@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { access, constants, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { canonicalJson } from '../bundle/canonical.ts';
@@ -17,16 +17,18 @@ export interface Home {
   readonly settings: MtaFile;
   /** SHA-256 of the cold files as they were read. */
   readonly coldHash: string;
-  /** False if there is no certificate: STARTTLS is not offered. */
-  readonly tls: boolean;
 }
 
 /**
  * Fills Haraka's home: the cold files as they are, and what only this process knows (where to listen, which plugins, a key
  * for INTERNALCMD that nobody learns, HT2).
+ * @param certificate with which Haraka starts; another one can take its place later.
  * @throws Error naming the file and what is wrong with it.
  */
-export async function fillHome(options: MtaOptions): Promise<Home> {
+export async function fillHome(
+  options: MtaOptions,
+  certificate: { cert: Buffer; key: Buffer } | undefined,
+): Promise<Home> {
   const cold = await readColdFiles(options.config);
   const settings = parseMtaFile(cold.get(settingsFile) ?? '');
   // Not the directory itself: it may be a mounted volume, and whatever else lies in it is not ours.
@@ -34,17 +36,25 @@ export async function fillHome(options: MtaOptions): Promise<Home> {
     await rm(join(options.home, part), { recursive: true, force: true });
   const config = join(options.home, 'config');
   await mkdir(config, { recursive: true, mode: 0o700 });
-  const tls = await copyCertificate(options.tls, config);
+  if (certificate !== undefined) {
+    await writeFile(join(config, 'tls_cert.pem'), certificate.cert, { mode: 0o600 });
+    await writeFile(join(config, 'tls_key.pem'), certificate.key, { mode: 0o600 });
+  }
   for (const name of harakaFiles) {
     const text = cold.get(name) ?? '';
-    await writeFile(join(config, name), name === 'tls.ini' && !tls ? withoutCertificate(text) : text, {
-      mode: 0o600,
-    });
+    await writeFile(
+      join(config, name),
+      name === 'tls.ini' && certificate === undefined ? withoutCertificate(text) : text,
+      {
+        mode: 0o600,
+      },
+    );
   }
-  if (options.submissions !== undefined && !tls)
-    throw new Error('--submissions needs --tls with tls.crt and tls.key');
+  if (options.submissions !== undefined && certificate === undefined)
+    throw new Error('--submissions needs --tls with a usable tls.crt and tls.key');
   const own: Record<string, string> = {
-    plugins: tls ? `tls\n${pluginName}\n` : `${pluginName}\n`,
+    // Without a certificate yet, `tls` offers nothing until there is one.
+    plugins: options.tls !== undefined ? `tls\n${pluginName}\n` : `${pluginName}\n`,
     'smtp.ini': smtpIni(options),
     internalcmd_key: randomBytes(32).toString('hex'),
     'ffdhe2048.pem': ffdhe2048,
@@ -54,7 +64,7 @@ export async function fillHome(options: MtaOptions): Promise<Home> {
   };
   for (const [name, text] of Object.entries(own)) await writeFile(join(config, name), text, { mode: 0o600 });
   await writePlugin(options.home);
-  return { settings, coldHash: hashOf(cold), tls };
+  return { settings, coldHash: hashOf(cold) };
 }
 
 async function readColdFiles(directory: string): Promise<Map<string, string>> {
@@ -79,23 +89,6 @@ function hashOf(files: ReadonlyMap<string, string>): string {
   return createHash('sha256')
     .update(canonicalJson(Object.fromEntries(files)))
     .digest('hex');
-}
-
-async function copyCertificate(directory: string | undefined, config: string): Promise<boolean> {
-  if (directory === undefined) return false;
-  const pairs = [
-    ['tls.crt', 'tls_cert.pem'],
-    ['tls.key', 'tls_key.pem'],
-  ] as const;
-  for (const [from] of pairs) {
-    const readable = await access(join(directory, from), constants.R_OK).then(
-      () => true,
-      () => false,
-    );
-    if (!readable) return false;
-  }
-  for (const [from, to] of pairs) await copyFile(join(directory, from), join(config, to));
-  return true;
 }
 
 /** Haraka reports files that it is told of and that are not there as errors. */

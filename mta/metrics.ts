@@ -20,12 +20,40 @@ export class Metrics {
   private readonly faults = this.counter('faults_total', 'Failures of our own, each answered with 451', [
     'hook',
   ]);
+  private readonly recipientLookups = this.counter(
+    'recipient_lookups_total',
+    'Recipients that a Route was asked for, by its answer',
+    ['route', 'answer'],
+  );
   private readonly loads = this.counter('bundle_loads_total', 'Policy bundles read', ['result']);
 
-  constructor(queue: () => { size: number; deferred: number }) {
+  private readonly certificates = this.counter('certificate_loads_total', 'TLS certificates read', [
+    'result',
+  ]);
+  private readonly certificateExpiry = this.gauge(
+    'certificate_expiry_timestamp_seconds',
+    'When the TLS certificate in use expires; 0 without one',
+  );
+
+  /** @param routes whether the last probe of each Route came through. */
+  constructor(queue: () => { size: number; deferred: number }, routes: () => ReadonlyMap<string, boolean>) {
     collectDefaultMetrics({ register: this.registry, prefix: 'postern_mta_' });
     this.gauge('queue_messages', 'Queue files, one per recipient and destination', () => queue().size);
+    const reachable: Gauge<'route'> = new Gauge({
+      name: 'postern_mta_route_reachable',
+      help: '1 if the last probe of the Route came through, 0 if not',
+      labelNames: ['route'],
+      registers: [this.registry],
+      collect: () => {
+        reachable.reset();
+        for (const [route, isReachable] of routes()) reachable.set({ route }, isReachable ? 1 : 0);
+      },
+    });
     this.gauge('queue_deferred', 'Queue files that wait for their next attempt', () => queue().deferred);
+  }
+
+  recipientLookup(route: string, answer: string): void {
+    this.recipientLookups.inc({ route, answer });
   }
 
   connectionOpened(listener: string): void {
@@ -52,6 +80,16 @@ export class Metrics {
 
   fault(hook: string): void {
     this.faults.inc({ hook });
+  }
+
+  /** @param expires seconds since the epoch. */
+  certificateLoaded(expires: number): void {
+    this.certificates.inc({ result: 'loaded' });
+    this.certificateExpiry.set(expires);
+  }
+
+  certificateFailed(): void {
+    this.certificates.inc({ result: 'failed' });
   }
 
   bundleLoad(result: 'loaded' | 'failed'): void {

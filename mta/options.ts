@@ -19,7 +19,7 @@ export interface MtaOptions {
   readonly home: string;
   readonly queue: string;
   readonly maildir: string;
-  /** Directory with tls.crt and tls.key; without it STARTTLS is not offered. */
+  /** Directory with tls.crt and tls.key, followed while the process runs; without a usable pair STARTTLS is not offered. */
   readonly tls?: string;
   readonly smtp: ListenAddress;
   readonly submission?: ListenAddress;

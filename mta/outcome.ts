@@ -1,3 +1,6 @@
+import { refOf } from '../policy/ref.ts';
+import { type ReplyCase, replies } from '../policy/reply.ts';
+import { byRule } from '../policy/stage.ts';
 import type { Refused, Reply } from '../policy/types.ts';
 import type { Haraka } from './haraka.ts';
 
@@ -17,9 +20,13 @@ export function refuse(code: number, enhanced: string, text: string, disconnect 
   return { kind: 'refuse', reply: { code, enhanced, text }, disconnect };
 }
 
-/** Refuses with a reply of the table that no object decides. 421 closes. */
-export function fromTable({ code, enhanced, text }: Reply): Outcome {
-  return refuse(code, enhanced, text, code === 421);
+/**
+ * Refuses with a reply of the table where no object and no stage has decided. 421 closes.
+ * @param stage the one that the rule belongs to: the reference leads to it (B7).
+ */
+export function fromTable(stage: string, name: ReplyCase): Outcome {
+  const { code, enhanced, text } = replies[name];
+  return refuse(code, enhanced, `${text} (ref ${refOf(byRule(stage, name))})`, code === 421);
 }
 
 /** The reply line of a policy's refusal: its reference goes to the end of the text. */
@@ -29,7 +36,7 @@ export function refusal(verdict: Refused): Outcome {
 }
 
 /** While the process drains, every command but the end of a running DATA gets this (RFC 5321 3.8). */
-export const shuttingDown: Outcome = refuse(421, '4.3.2', 'Service shutting down, try again later', true);
+export const shuttingDown: Outcome = fromTable('service', 'draining');
 
 /** A reply as Haraka sends it: the object's own code wins over the one that Haraka has for the hook. */
 export function toDsn(haraka: Pick<Haraka, 'dsn'>, reply: Reply) {

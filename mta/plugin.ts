@@ -1,4 +1,5 @@
 import { collectData } from './data-collector.ts';
+import { takeEnvelopeCommands } from './envelope-command.ts';
 import { type GuardSettings, guard, type Hook, internalFailure } from './guard.ts';
 import type { HarakaConnection, HarakaMail, HarakaPlugin, Next } from './haraka.ts';
 import {
@@ -14,7 +15,7 @@ import { bounce, deferred, delivered, getMx, sendEmail } from './hooks/delivery.
 import { mail, rcpt } from './hooks/envelope.ts';
 import { data, dataPost, judgeMessage, queue, resetTransaction } from './hooks/message.ts';
 import type { Message } from './message.ts';
-import { type Outcome, ok, proceed, toDsn } from './outcome.ts';
+import { fromTable, type Outcome, ok, proceed, toDsn } from './outcome.ts';
 import { type Runtime, requireRuntime } from './runtime.ts';
 import { envelopeOf, sessionOf } from './session.ts';
 
@@ -64,12 +65,8 @@ function registerHooks(plugin: HarakaPlugin, runtime: Runtime): void {
   hook<HarakaConnection, unknown>('capabilities', (connection) => capabilities(runtime, connection));
   hook('unrecognized_command', ((connection, params) =>
     unrecognizedCommand(runtime, connection, params)) satisfies On<readonly string[]>);
-  hook('mail', ((connection, params) => mail(runtime, connection, params)) satisfies On<
-    Parameters<typeof mail>[2]
-  >);
-  hook('rcpt', ((connection, params) => rcpt(runtime, connection, params)) satisfies On<
-    Parameters<typeof rcpt>[2]
-  >);
+  hook<HarakaConnection, unknown>('mail', (connection) => mail(runtime, connection));
+  hook<HarakaConnection, unknown>('rcpt', (connection) => rcpt(runtime, connection));
   hook<HarakaConnection, unknown>('data', (connection) => data(runtime, connection));
   hook<HarakaConnection, unknown>('data_post', (connection) => dataPost(runtime, connection));
   add('queue', queueHook(runtime, settings));
@@ -99,6 +96,10 @@ function registerHooks(plugin: HarakaPlugin, runtime: Runtime): void {
     onFailure: () => ok,
   });
 
+  takeEnvelopeCommands(haraka, (connection) => {
+    const outcome = fromTable('address-form', 'syntax');
+    if (outcome.kind === 'refuse') connection.respond(outcome.reply.code, toDsn(haraka, outcome.reply));
+  });
   collectData(haraka, (connection, message) => refuseBareLf(runtime, settings, connection, message));
 }
 

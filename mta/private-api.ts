@@ -8,6 +8,8 @@ export const privateApi = {
   'transaction.message_stream.destroy()':
     'hooks/envelope.ts skips it: it removes a file for each transaction, and we never make one',
   'connection.proxy.allowed': 'hooks/connection.ts resets it: a second PROXY line would be believed (HT1)',
+  'connection.cmd_mail(argument), cmd_rcpt(argument)':
+    "envelope-command.ts keeps the client's paths from Haraka's parser (B7); the hooks mail and rcpt still follow",
   'connection.received_line()': 'hooks/message.ts writes the Received line itself',
   'connection.respond(code, dsn, then)': 'a DSN object brings its own code',
   'net_utils.is_haproxy_allowed(ip)':
@@ -23,7 +25,13 @@ export const privateApi = {
   'outbound.temp_fail_queue':
     'drain.ts stops it; hooks/delivery.ts takes mail out of it; its length is the number of deferred mails',
   'outbound.init_queue()': 'haraka.ts waits for it before the process calls itself ready',
+  'outbound queue.cur_time':
+    'haraka.ts makes it the present time: deferred mail would be late after a restart (HT8)',
   'outbound.get_stats()': 'stop.ts waits for running deliveries',
+  'server.get_smtp_server(endpoint, timeout)':
+    'proxy-front.ts puts itself before the connection handlers of each listener',
   'server.listeners': 'haraka.ts reads the ports that were given, in the order asked for',
+  "tls_socket.certsByHost['*'], load_default_opts(), listener.tlsServer":
+    'serve-certificate.ts puts a new certificate in without a restart',
   'socket.upgrade / isSecure / targetsocket': 'outbound/tls-level.ts verifies what the Route asks for',
 } as const;

@@ -31,8 +31,8 @@ interface Store {
 /** What decides, what asks and what files. Parameters, so that tests can put broken ones in their place. */
 export interface Parts {
   readonly judge: Judge;
-  /** Asks the outside what a stage needs to know. */
-  readonly lookUp: (lookup: Lookup) => Promise<LookupAnswer>;
+  /** Asks the outside what a stage needs to know; absent: the Routes themselves are asked (RecipientProbe). */
+  readonly lookUp?: (lookup: Lookup) => Promise<LookupAnswer>;
   /** Milliseconds that a hook has for its answer. */
   readonly deadlineMs: number;
   readonly openStore: (outbound: HarakaOutbound, paths: { queue: string; maildir: string }) => Store;
@@ -40,6 +40,7 @@ export interface Parts {
 
 /** Everything that the hooks work with. */
 export interface Runtime extends Parts {
+  readonly lookUp: (lookup: Lookup) => Promise<LookupAnswer>;
   readonly haraka: Haraka;
   readonly settings: MtaFile;
   readonly bundles: BundleWatch;
@@ -49,6 +50,8 @@ export interface Runtime extends Parts {
   readonly refusals: RefusalLog;
   readonly metrics: Metrics;
   readonly log: Log;
+  /** Is there a certificate to offer STARTTLS with? */
+  readonly tlsReady: () => boolean;
   /** Listening sockets that take submissions; all others take mail from other servers. */
   readonly submissionServers: ReadonlySet<NetServer>;
   /** Seconds since the epoch. */

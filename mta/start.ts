@@ -3,18 +3,23 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { createServer, type Server as NetServer } from 'node:net';
 import { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../policy/judge.ts';
 import { BundleWatch } from './bundle-watch.ts';
+import { CertificateWatch } from './certificate-watch.ts';
 import { Drain } from './drain.ts';
 import { loadHaraka, startHaraka } from './haraka.ts';
 import { fillHome } from './home.ts';
 import { Ledger } from './ledger.ts';
 import { createLog } from './log.ts';
+import { askBySmtp, RecipientProbe } from './lookups/recipient-probe.ts';
+import { probeBySmtp, RouteProber } from './lookups/route-prober.ts';
 import { MailStore } from './mail-store.ts';
 import { Metrics } from './metrics.ts';
 import { formatListenAddress, type MtaOptions } from './options.ts';
+import { readProxiesInFront } from './proxy-front.ts';
 import { trustProxies } from './proxy-peers.ts';
 import { QueueProbe } from './queue-probe.ts';
 import { RefusalLog } from './refusals.ts';
 import { type Parts, provideRuntime, type Runtime } from './runtime.ts';
+import { serveCertificate } from './serve-certificate.ts';
 import { currentState, queueSize, readiness } from './state.ts';
 import { portOf, serveState } from './state-server.ts';
 import { drainAll } from './stop.ts';
@@ -27,10 +32,9 @@ export interface Mta {
   stop(): Promise<void>;
 }
 
-/** What the product runs with. Recipients cannot be asked for yet: nobody is called unknown for that (451). */
+/** What the product runs with. */
 export const productParts: Parts = {
   judge: { connect: judgeConnect, mail: judgeMail, rcpt: judgeRcpt, data: judgeData },
-  lookUp: async () => 'unavailable',
   deadlineMs: 20_000,
   openStore: (outbound, paths) => new MailStore(outbound, paths),
 };
@@ -41,20 +45,35 @@ export const productParts: Parts = {
  */
 export async function startMta(asked: MtaOptions, parts: Parts = productParts): Promise<Mta> {
   const options = await withSubmissionsPort(asked);
-  const home = await fillHome(options);
+  const log = createLog(options.logLevel);
+  const certificates = options.tls === undefined ? undefined : new CertificateWatch(options.tls);
+  await certificates?.look();
+  const home = await fillHome(options, certificates?.current);
   for (const directory of [options.queue, options.maildir])
     await mkdir(directory, { recursive: true, mode: 0o700 });
   const token = options.tokenFile === undefined ? undefined : await readToken(options.tokenFile);
-  const log = createLog(options.logLevel);
   const haraka = loadHaraka(options.home);
   trustProxies(haraka, [...home.settings.proxyProtocolFrom, ...options.proxyFrom]);
+  readProxiesInFront(haraka);
 
   const now = () => Math.floor(Date.now() / 1000);
-  const metrics = new Metrics(() => queueSize({ haraka }));
+  const { heloName } = home.settings;
+  const prober = new RouteProber({
+    probe: probeBySmtp(heloName),
+    changed: (route, { reachable, reason, detail }) =>
+      log[reachable ? 'info' : 'warn']({ event: 'route', route, reason, detail }),
+    now,
+  });
+  const metrics = new Metrics(
+    () => queueSize({ haraka }),
+    () =>
+      new Map(Object.entries(prober.results()).map(([route, { reachable }]) => [route, reachable] as const)),
+  );
   const bundles = new BundleWatch(options.policy, now, {
-    loaded: ({ index }) => {
+    loaded: (bundle) => {
       metrics.bundleLoad('loaded');
-      log.info({ event: 'bundle', bundleHash: index.bundleHash }, 'policy loaded');
+      log.info({ event: 'bundle', bundleHash: bundle.index.bundleHash }, 'policy loaded');
+      prober.follow(bundle);
     },
     failed: (message) => {
       metrics.bundleLoad('failed');
@@ -64,9 +83,16 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
       );
     },
   });
+  const recipients = new RecipientProbe({
+    book: () => bundles.current,
+    ask: askBySmtp(heloName),
+    answered: (route, answer) => metrics.recipientLookup(route, answer),
+    troubled: (route, problem) => log.warn({ event: 'lookup', route, problem }),
+  });
   const submissionServers = new Set<NetServer>();
   const runtime: Runtime = {
     ...parts,
+    lookUp: parts.lookUp ?? ((lookup) => recipients.lookUp(lookup)),
     haraka,
     settings: home.settings,
     bundles,
@@ -76,6 +102,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     refusals: new RefusalLog(),
     metrics,
     log,
+    tlsReady: () => certificates?.current !== undefined,
     submissionServers,
     now,
   };
@@ -86,7 +113,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
   const http = await serveState(
     options.http,
     {
-      state: () => currentState(runtime, probe, home.coldHash),
+      state: () => currentState(runtime, probe, prober, home.coldHash),
       ready: () => readiness(runtime, probe),
       blocks: () => runtime.refusals.recent(),
       metrics: async () => ({
@@ -100,6 +127,17 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
   const wanted = { smtp: options.smtp, submission: options.submission, submissions: options.submissions };
   const names = Object.entries(wanted).filter(([, address]) => address !== undefined);
   const servers = await startHaraka(haraka, names.length);
+  await certificates?.follow({
+    changed: (certificate) => {
+      serveCertificate(haraka, certificate);
+      metrics.certificateLoaded(certificate.expires);
+      log.info({ event: 'certificate', expires: new Date(certificate.expires * 1000) }, 'certificate in use');
+    },
+    failed: (problem) => {
+      metrics.certificateFailed();
+      log.error({ event: 'certificate', problem }, 'no usable certificate on disk; the last good one stays');
+    },
+  });
   const addresses = names.map(([name, address], position) => {
     const server = servers[position];
     if (server === undefined || address === undefined) throw new Error(`${name}: does not listen`);
@@ -118,6 +156,8 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
           'the grace period is over; what still runs is cut off',
         );
       bundles.stop();
+      prober.stop();
+      certificates?.stop();
       http.closeAllConnections();
       http.close();
     },

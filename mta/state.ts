@@ -1,5 +1,6 @@
 import { bundleVersion } from '../bundle/policy-bundle.ts';
 import type { MtaState } from '../bundle/state.ts';
+import type { RouteProber } from './lookups/route-prober.ts';
 import type { QueueProbe } from './queue-probe.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -21,7 +22,12 @@ export async function readiness(
 }
 
 /** The answer to GET /state. */
-export async function currentState(runtime: Runtime, probe: QueueProbe, coldHash: string): Promise<MtaState> {
+export async function currentState(
+  runtime: Runtime,
+  probe: QueueProbe,
+  routes: Pick<RouteProber, 'results'>,
+  coldHash: string,
+): Promise<MtaState> {
   const { current, loadError } = runtime.bundles;
   return {
     readableVersions: [bundleVersion],
@@ -36,6 +42,6 @@ export async function currentState(runtime: Runtime, probe: QueueProbe, coldHash
     ...(await readiness(runtime, probe)),
     queue: queueSize(runtime),
     ledger: runtime.ledger.snapshot(),
-    routeProbes: {},
+    routeProbes: routes.results(),
   };
 }

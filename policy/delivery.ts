@@ -10,7 +10,7 @@ import type { Knowledge } from './recipient.ts';
 import { ask, isRole, knowledgeOf } from './recipient.ts';
 import type { Finding } from './stage.ts';
 import { byObject, byRule } from './stage.ts';
-import type { AuthenticatedAccount, Because, LookupAnswer } from './types.ts';
+import type { Because, LookupAnswer } from './types.ts';
 
 /** Where the mail of one recipient goes, or why nowhere. */
 export type Delivery =
@@ -37,9 +37,8 @@ export function planDelivery(
   { recipient, domain }: HostedRecipient,
   facts: DeliveryFacts,
 ): Delivery {
-  if (recipient.kind !== 'mailbox') return gone;
-  if (domain !== undefined) return planInbound(policy, domain, recipient.mailbox, facts);
-  return facts.account === undefined ? gone : planOutbound(policy, facts.account, recipient.mailbox);
+  if (recipient.kind !== 'mailbox' || domain === undefined) return gone;
+  return planInbound(policy, domain, recipient.mailbox, facts);
 }
 
 /** Known to the domain, unknown but routed, or unknown. */
@@ -65,14 +64,6 @@ function planInbound(policy: Policy, domain: Domain, recipient: Mailbox, facts: 
   }
   const legs = routedLegs(domain.policy, rule, recipient);
   return { legs, detail: `${target.toLowerCase()}, routed to ${rule.route}`, because };
-}
-
-/** Mail that an account sends to somebody who is not hosted here. */
-function planOutbound(policy: Policy, account: AuthenticatedAccount, recipient: Mailbox): Delivery {
-  const domain = policy.domains.get(canonicalDomain(account.domain));
-  if (domain === undefined) return gone;
-  const because = byObject(domain.policy.source, fields.submission);
-  return { legs: [outboundLeg(domain.policy, recipient)], detail: 'to its MX', because };
 }
 
 /** A hosted domain has left the policy between two commands: the client shall come again and hear so. */

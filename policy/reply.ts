@@ -22,6 +22,8 @@ export const replies = {
   fromNotOwned: reply(550, '5.7.1', 'this account may not send with this From address'),
   accountLimit: reply(450, '4.7.1', 'this account has sent to too many recipients, try again later'),
 
+  syntax: reply(501, '5.5.4', 'syntax is MAIL FROM:<address> or RCPT TO:<address>'),
+  parameters: reply(555, '5.5.4', 'a parameter of this command is not supported'),
   dsnParameters: reply(555, '5.5.4', 'NOTIFY and RET are not supported'),
   nonAscii: reply(553, '5.6.7', 'addresses must be ASCII: SMTPUTF8 is not supported'),
   badSender: reply(553, '5.1.7', 'the sender is no valid address'),
@@ -30,6 +32,7 @@ export const replies = {
   sourceRoute: reply(550, '5.7.1', 'source routes are refused'),
 
   relaying: reply(550, '5.7.1', 'relaying denied'),
+  outboundOff: reply(550, '5.7.1', 'sending to domains that are not hosted here is not enabled'),
   tlsRequired: reply(530, '5.7.0', 'must issue a STARTTLS command first'),
   blocked: reply(550, '5.7.1', 'the address of this client is blocked'),
   notFromGateway: reply(550, '5.7.1', 'mail for this domain is taken from its gateway only'),

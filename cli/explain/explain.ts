@@ -13,7 +13,6 @@ import type {
   TraceStep,
   Verdict,
 } from '../../policy/types.ts';
-import { checkGrammar, type Malformed } from './grammar.ts';
 
 /** The client of a session, as the MTA would see it. */
 export interface Client {
@@ -44,7 +43,7 @@ export interface SessionMemory {
 
 export const newSession: SessionMemory = { unknownSoFar: 0, closed: false };
 
-export type Decided = Accepted | Refused | Malformed;
+export type Decided = Accepted | Refused;
 
 export interface RecipientVerdict {
   readonly address: string;
@@ -78,9 +77,6 @@ export function explainTransaction(
   const lookups = new Map<string, LookupAnswer>();
   const decide = (judge: () => Verdict): Accepted | Refused => decideWithLookups(judge, lookups, answer);
 
-  const malformedSender = checkGrammar('MAIL FROM', envelopeFrom);
-  if (malformedSender !== undefined) return refuseAll(recipients, malformedSender, [], memory);
-
   const before: TraceStep[] = [];
   for (const judge of [
     () => judgeConnect(policy, client, false),
@@ -96,11 +92,6 @@ export function explainTransaction(
   const verdicts: RecipientVerdict[] = [];
   for (const address of recipients) {
     if (closed) break;
-    const malformed = checkGrammar('RCPT TO', address);
-    if (malformed !== undefined) {
-      verdicts.push({ address, verdict: malformed, trace: before });
-      continue;
-    }
     const facts = {
       ...client,
       envelopeFrom,
@@ -134,7 +125,7 @@ export function explainTransaction(
 
 function refuseAll(
   recipients: readonly string[],
-  verdict: Refused | Malformed,
+  verdict: Refused,
   trace: readonly TraceStep[],
   memory: SessionMemory,
 ): Explanation {
@@ -148,7 +139,7 @@ function refuseAll(
 export function lineOf(verdict: Decided): string {
   if (verdict.verdict === 'accept')
     return `${acceptedReply.code} ${acceptedReply.enhanced} ${acceptedReply.text}`;
-  return 'malformed' in verdict ? `${verdict.reply.code} ${verdict.reply.text}` : replyLine(verdict);
+  return replyLine(verdict);
 }
 
 /** The reply to an accepted RCPT. */

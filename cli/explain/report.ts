@@ -50,7 +50,7 @@ export function reportOf(explanation: Explanation, routes: ReadonlyMap<string, R
 
 function replyOf(verdict: Decided): { code: string; reason: string } {
   const { code, enhanced } = verdict.verdict === 'accept' ? acceptedReply : verdict.reply;
-  const status = enhanced === '' ? String(code) : `${code} ${enhanced}`;
+  const status = `${code} ${enhanced}`;
   return { code: status, reason: lineOf(verdict).slice(status.length + 1) };
 }
 

@@ -1,4 +1,3 @@
-import { replies } from '../../policy/reply.ts';
 import { beginExchange, type Move, proceedExchange } from '../auth/exchange.ts';
 import { SignIn } from '../auth/sign-in.ts';
 import type { HarakaConnection } from '../haraka.ts';
@@ -31,7 +30,7 @@ export function authenticate(
   delete session.exchange;
   if (exchange !== undefined)
     return move(runtime, session, proceedExchange(exchange, params.join(' ').trim()));
-  if (!connection.tls.enabled) return fromTable(replies.authNeedsTls);
+  if (!connection.tls.enabled) return fromTable('submission', 'authNeedsTls');
   if (session.account !== undefined) return refuse(503, '5.5.1', 'Already authenticated');
   if (connection.transaction !== null) return refuse(503, '5.5.1', 'Not within a transaction');
   return move(runtime, session, beginExchange(params[1] ?? ''));
@@ -56,7 +55,7 @@ function move(runtime: Runtime, session: Session, next: Move): Outcome | Promise
 
 async function check(runtime: Runtime, session: Session, name: string, password: string): Promise<Outcome> {
   const loaded = runtime.bundles.current;
-  if (loaded === undefined) return fromTable(replies.noPolicy);
+  if (loaded === undefined) return fromTable('service', 'noPolicy');
   const account = await signIn.check(loaded, name, password, runtime.now());
   const { connection } = session;
   runtime.log.info({
@@ -75,5 +74,8 @@ async function check(runtime: Runtime, session: Session, name: string, password:
     return ok;
   }
   session.failedAuthentications += 1;
-  return fromTable(session.failedAuthentications >= maxFailures ? replies.authGuessing : replies.authFailed);
+  return fromTable(
+    'submission',
+    session.failedAuthentications >= maxFailures ? 'authGuessing' : 'authFailed',
+  );
 }

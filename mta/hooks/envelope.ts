@@ -1,32 +1,27 @@
-import type { Address } from '@haraka/email-address';
-import type { Leg } from '../../bundle/leg.ts';
 import { lookupKey } from '../../policy/lookup.ts';
 import { replies } from '../../policy/reply.ts';
 import type { Accepted, Needed, RcptFacts, Refused, Verdict } from '../../policy/types.ts';
-import { connectFacts, hostedDomain, pathOf } from '../facts.ts';
+import { envelopeCommandOf } from '../envelope-command.ts';
+import { connectFacts, hostedDomain } from '../facts.ts';
 import type { HarakaConnection } from '../haraka.ts';
-import { fromTable, type Outcome, proceed, refusal, refuse, shuttingDown, toDsn } from '../outcome.ts';
+import { fromTable, type Outcome, refusal, shuttingDown, toDsn } from '../outcome.ts';
 import type { Runtime } from '../runtime.ts';
 import { type Envelope, envelopeOf, openEnvelope, type Session, sessionOf } from '../session.ts';
 
-type CommandParams = readonly [address: Address, params: Readonly<Record<string, string | null>>];
-
-/** Parameters that go with what we advertise: SIZE (RFC 1870) and 8BITMIME (RFC 6152). */
-const mailParams = new Set(['SIZE', 'BODY']);
+/** Parameters that go with what we advertise: SIZE (RFC 1870, 20 digits at most) and 8BITMIME (RFC 6152). */
+const mailParams = [/^SIZE=\d{1,20}$/i, /^BODY=(?:7BIT|8BITMIME)$/i];
 
 /** MAIL FROM. */
-export function mail(
-  runtime: Runtime,
-  connection: HarakaConnection,
-  [address, params]: CommandParams,
-): Outcome {
+export function mail(runtime: Runtime, connection: HarakaConnection): Outcome {
   if (runtime.drain.draining) return shuttingDown;
   const session = sessionOf(connection);
   if (session.listener === 'submission' && session.account === undefined)
-    return fromTable(replies.authRequired);
-  if (Object.keys(params).some((name) => !mailParams.has(name))) return unsupportedParams();
-  if (Number(params['SIZE']) > runtime.settings.maxMessageBytes) return tooBig();
-  const from = pathOf(address);
+    return fromTable('submission', 'authRequired');
+  const { path: from, params } = envelopeCommandOf(connection);
+  if (!params.every((param) => mailParams.some((known) => known.test(param))))
+    return fromTable('sender-form', unsupported(params));
+  const size = params.find((param) => /^SIZE=/i.test(param))?.slice('SIZE='.length);
+  if (Number(size) > runtime.settings.maxMessageBytes) return fromTable('size', 'tooBig');
   const facts = { ...connectFacts(session, runtime.now()), envelopeFrom: from };
   const verdict = runtime.judge.mail(runtime.bundles.current?.policy, facts);
   if (verdict.verdict === 'reject' || verdict.verdict === 'defer') return refusal(verdict);
@@ -41,23 +36,23 @@ export function mail(
     lookups: new Map(),
     legs: [],
   });
-  return proceed;
+  return {
+    kind: 'ok',
+    value: toDsn(runtime.haraka, { code: 250, enhanced: '2.1.0', text: 'Sender OK' }),
+  };
 }
 
 /** RCPT TO: the heart of the matter, one verdict for each recipient. */
-export function rcpt(
-  runtime: Runtime,
-  connection: HarakaConnection,
-  [address, params]: CommandParams,
-): Outcome | Promise<Outcome> {
+export function rcpt(runtime: Runtime, connection: HarakaConnection): Outcome | Promise<Outcome> {
   if (runtime.drain.draining) return shuttingDown;
-  if (Object.keys(params).length > 0) return unsupportedParams();
+  const { path: recipient, params } = envelopeCommandOf(connection);
+  if (params.length > 0) return fromTable('address-form', unsupported(params));
   const session = sessionOf(connection);
   const envelope = envelopeOf(connection);
   const facts: RcptFacts = {
     ...connectFacts(session, runtime.now()),
     envelopeFrom: envelope.from,
-    recipient: pathOf(address),
+    recipient,
     unknownSoFar: session.unknownRecipients,
     ...(envelope.messageKey !== undefined && { firstMessageKey: envelope.messageKey }),
     lookups: envelope.lookups,
@@ -95,10 +90,6 @@ function answer(
 ): Outcome {
   const domain = hostedDomain(runtime.bundles.current, facts.recipient);
   runtime.metrics.verdict(domain, verdict.because, verdict.verdict);
-  // Sending to others is not part of this stage: nothing signs it, and nothing limits an account.
-  if (session.account !== undefined && verdict.verdict === 'accept' && verdict.legs.some(leavesByMx)) {
-    return refuse(550, '5.7.1', 'Only recipients of hosted domains are served');
-  }
   if (verdict.verdict === 'accept') {
     envelope.messageKey ??= verdict.messageKey;
     envelope.accepted.push(facts.recipient);
@@ -124,16 +115,9 @@ export function recordRefusal(
   runtime.refusals.add({ time, peer, mailFrom: envelope.from, recipient, reply, ref, because });
 }
 
-/** G12: 552, not the 550 of Haraka. */
-export function tooBig(): Outcome {
-  return fromTable(replies.tooBig);
-}
-
-/** G11, and RFC 5321 4.1.1.11 for parameters that nobody knows. */
-function unsupportedParams(): Outcome {
-  return fromTable(replies.dsnParameters);
-}
-
-function leavesByMx({ hop }: Leg): boolean {
-  return hop.kind === 'Mx';
+/** G11: NOTIFY and the like belong to extensions that are not offered; everything else is RFC 5321 4.1.1.11. */
+function unsupported(params: readonly string[]): 'dsnParameters' | 'parameters' {
+  return params.some((param) => /^(?:NOTIFY|ORCPT|RET|ENVID)(?:=|$)/i.test(param))
+    ? 'dsnParameters'
+    : 'parameters';
 }

@@ -3,10 +3,11 @@ import { dataFacts } from '../facts.ts';
 import type { Deadline } from '../guard.ts';
 import type { HarakaConnection } from '../haraka.ts';
 import { Message } from '../message.ts';
-import { type Outcome, proceed, refusal, shuttingDown } from '../outcome.ts';
+import { queueAddress } from '../outbound/queue-address.ts';
+import { fromTable, type Outcome, proceed, refusal, shuttingDown } from '../outcome.ts';
 import type { Runtime } from '../runtime.ts';
 import { type Envelope, envelopeOf, findEnvelope, type Session, sessionOf } from '../session.ts';
-import { recordRefusal, tooBig } from './envelope.ts';
+import { recordRefusal } from './envelope.ts';
 
 /** DATA: from here on a drain waits for this session. */
 export function data(runtime: Runtime, connection: HarakaConnection): Outcome {
@@ -20,7 +21,8 @@ export function data(runtime: Runtime, connection: HarakaConnection): Outcome {
 export function dataPost(runtime: Runtime, connection: HarakaConnection): Outcome {
   const envelope = envelopeOf(connection);
   const message = requireMessage(envelope);
-  if (message.tooLarge || message.headerTooLarge) return ended(envelope, tooBig());
+  // G12: 552, not the 550 of Haraka.
+  if (message.tooLarge || message.headerTooLarge) return ended(envelope, fromTable('size', 'tooBig'));
   // Joined here, once: the scan for NUL needs it, and so does filing.
   message.toWire();
   return judgeMessage(runtime, sessionOf(connection), envelope, message);
@@ -61,7 +63,7 @@ export async function queue(
   await runtime.store.file(
     {
       id: transaction.uuid,
-      from: transaction.mail_from,
+      from: queueAddress(envelope.from),
       legs,
       wire,
       policy: runtime.bundles.current?.policy,

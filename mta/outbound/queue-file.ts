@@ -1,8 +1,9 @@
 import { join } from 'node:path';
-import { Address } from '@haraka/email-address';
+import type { Address } from '@haraka/email-address';
 import * as z from 'zod';
 import { type Leg, leg as legSchema } from '../../bundle/leg.ts';
 import type { HarakaMail, HarakaOutbound } from '../haraka.ts';
+import { queueAddress } from './queue-address.ts';
 import type { StagedFile } from './staged-file.ts';
 
 /** Key of our part of a queue file's notes. Names only: no address of a next hop and no secret lies in the queue. */
@@ -39,7 +40,7 @@ export function nextQueueFile(
  * @param order position of the leg among the legs of its message, from 1.
  */
 export function queueFileHead(message: QueuedMessage, leg: Leg, order: number): Buffer {
-  const recipient = new Address(`<${leg.recipient}>`);
+  const recipient = queueAddress(leg.recipient);
   const todo = {
     queue_time: message.queuedAt,
     domain: recipient.host,

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import { checkServerIdentity, type TLSSocket } from 'node:tls';
 import type { RoutePolicy } from '../../bundle/route-policy.ts';
 import type { OutboundSocket } from '../haraka.ts';
 
@@ -11,7 +11,7 @@ function serverName(route: RoutePolicy): string {
 }
 
 /** Options of the handshake. Nothing is verified by Node.js itself: chain and name are asked for apart (T6). */
-function handshake(route: RoutePolicy): Record<string, unknown> {
+export function handshake(route: RoutePolicy): Record<string, unknown> {
   const name = serverName(route);
   return {
     ...(isIP(name) === 0 && { servername: name }),
@@ -31,30 +31,31 @@ export function enforceTls(socket: OutboundSocket, route: RoutePolicy): void {
   const upgrade = socket.upgrade.bind(socket);
   socket.upgrade = (options, done) => {
     upgrade({ ...options, ...handshake(route) }, (chainTrusted, chainError, certificate, cipher) => {
-      const problem = peerProblem(route, socket, chainTrusted, chainError);
+      const problem = peerProblem(route, socket.cleartext, chainTrusted, chainError);
       if (problem === undefined) socket.isSecure = () => socket.targetsocket.encrypted === true;
       done(problem === undefined, problem, certificate, cipher);
     });
   };
 }
 
-function peerProblem(
+/**
+ * What is missing in a certificate for the level that the Route asks for.
+ * @param chainError why Node.js does not trust the chain, if it says so.
+ * @returns undefined if nothing is.
+ */
+export function peerProblem(
   route: RoutePolicy,
-  socket: OutboundSocket,
+  socket: TLSSocket | undefined,
   chainTrusted: boolean,
   chainError: Error | undefined,
 ): Error | undefined {
   const { chain, name } = required(route.tls);
   if (chain && !chainTrusted) return chainError ?? new Error('certificate is not trusted');
   if (!name) return undefined;
-  const certificate = socket.cleartext?.getPeerCertificate();
+  const certificate = socket?.getPeerCertificate();
   return certificate === undefined
     ? new Error('no certificate')
-    : nameProblem(serverName(route), certificate);
-}
-
-function nameProblem(name: string, certificate: PeerCertificate): Error | undefined {
-  return checkServerIdentity(name, certificate);
+    : checkServerIdentity(serverName(route), certificate);
 }
 
 /** Opportunistic TLS protects against listeners only; to verify and then send anyway would tell nobody anything. */

@@ -16,12 +16,34 @@ const { prototype: mail } = haraka.outbound.HMailItem;
 const { outbound } = haraka;
 const takes = (method: unknown, count: number) => typeof method === 'function' && method.length === count;
 
+/** HT8: mail that was due after the queue was read, and is due now, goes out now. */
+function dueMailIsDelivered(): boolean {
+  const queue = fromHaraka('./outbound/queue.js');
+  queue.cur_time = new Date(0);
+  const delivered: unknown[] = [];
+  const deferred: unknown[] = [];
+  const { push } = queue.delivery_queue;
+  const { add } = queue.temp_fail_queue;
+  queue.delivery_queue.push = (item: unknown) => delivered.push(item);
+  queue.temp_fail_queue.add = (name: unknown) => deferred.push(name);
+  queue._add_hmail({ filename: 'due', next_process: Date.now() });
+  queue._add_hmail({ filename: 'later', next_process: Date.now() + 3_600_000 });
+  Object.assign(queue.delivery_queue, { push });
+  Object.assign(queue.temp_fail_queue, { add });
+  return delivered.length === 1 && deferred.join() === 'later';
+}
+
 const has: Record<keyof typeof privateApi, boolean> = {
   'connection.accumulate_data(line)': takes(connection.accumulate_data, 1),
   'transaction.message_stream.destroy()': takes(createTransaction('x', {}).message_stream.destroy, 0),
   'connection.proxy.allowed': /cmd_proxy\(line\) \{\s*if \(!this\.proxy\.allowed\)/.test(
     String(haraka.connectionClass),
   ),
+  'connection.cmd_mail(argument), cmd_rcpt(argument)':
+    takes(connection.cmd_mail, 1) &&
+    takes(connection.cmd_rcpt, 1) &&
+    /run_hooks\('mail', this, \[from, params\]\)/.test(String(connection.cmd_mail)) &&
+    /run_hooks\('rcpt', this, \[recip, params\]\)/.test(String(connection.cmd_rcpt)),
   'connection.received_line()': takes(connection.received_line, 0),
   'connection.respond(code, dsn, then)': /msg\.constructor\.name === 'DSN'/.test(String(connection.respond)),
   'net_utils.is_haproxy_allowed(ip)':
@@ -43,8 +65,19 @@ const has: Record<keyof typeof privateApi, boolean> = {
   'outbound.init_queue()': /outbound\.init_queue\(\)/.test(
     String(Reflect.get(haraka.server, 'init_master_respond')),
   ),
+  'outbound queue.cur_time': dueMailIsDelivered(),
   'outbound.get_stats()': /^\d+\/\d+\/\d+$/.test(outbound.get_stats()),
+  'server.get_smtp_server(endpoint, timeout)':
+    takes(haraka.server.get_smtp_server, 2) &&
+    /Server\.get_smtp_server\(/.test(String(Reflect.get(haraka.server, 'setup_smtp_listeners'))),
   'server.listeners': Array.isArray(haraka.server.listeners) && takes(haraka.server.stopListeners, 0),
+  "tls_socket.certsByHost['*'], load_default_opts(), listener.tlsServer":
+    tlsSocket.certsByHost !== undefined &&
+    /certsByHost\['\*'\][\s\S]*typeof cfg\.key\[0\] === 'string'[\s\S]*ctxByHost\['\*'\] = tls\.createSecureContext/.test(
+      String(tlsSocket.load_default_opts),
+    ) &&
+    /const options = \{ \.\.\.certsByHost\['\*'\] \}/.test(String(tlsSocket.createServer)) &&
+    /server\.tlsServer = tlsServer/.test(String(Reflect.get(haraka.server, 'create_smtps_server'))),
   'socket.upgrade / isSecure / targetsocket': /socket\.upgrade = \(options, cb2\)/.test(
     String(tlsSocket.connect),
   ),

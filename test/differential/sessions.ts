@@ -53,6 +53,7 @@ function randomTransaction(random: Random, world: World): CaseTransaction {
 function randomSender(random: Random, world: World): string {
   const domain = random.pick([...world.tlsPeers, ...world.domains, 'elsewhere.example', 'BANK.example']);
   if (random.chance(0.02)) return random.pick(['no-domain', `a@${domain}@`, `two words@${domain}`]);
+  if (random.chance(0.06)) return spoil(random, `someone@${domain}`);
   return random.pick(['', `someone@${domain}`, `someone@${domain}`, `boss@${domain}`, `"odd one"@${domain}`]);
 }
 
@@ -60,6 +61,7 @@ function randomRecipient(random: Random, world: World): string {
   const domain = random.pick([...world.domains, ...world.domains, 'foreign.example']);
   const local = random.pick([...world.people, ...world.people, 'nobody', 'postmaster', 'abuse']);
   if (random.chance(0.65)) return `${local}@${domain}`;
+  if (random.chance(0.2)) return spoil(random, `${local}@${domain}`);
   if (random.chance(0.25)) {
     return random.pick([
       local,
@@ -87,6 +89,57 @@ function randomRecipient(random: Random, world: World): string {
     `${local}/x=y@${domain}`,
     `jos\u00e9@${domain}`,
   ]);
+}
+
+/** What grammars stumble over; no CR or LF, which would end the command, and no space behind a `>`, which ends the path. */
+const oddities = [
+  '',
+  '.',
+  '..',
+  '@',
+  '@@',
+  '"',
+  '\\"',
+  '\\',
+  '<',
+  '>',
+  '(x)',
+  ',',
+  ':',
+  ';',
+  '[',
+  ']',
+  ' ',
+  '\t',
+  '\0',
+  '\x1b',
+  '\x7f',
+];
+const longOnes = [
+  'x'.repeat(64),
+  'x'.repeat(250),
+  '_',
+  '-',
+  '.a_b',
+  '\u00e9',
+  '\u2028',
+  '%',
+  '!',
+  '/',
+  '=',
+  '[1.2.3.4]',
+  '[IPv6:::1]',
+];
+
+/** An address with up to three oddities put in, or bytes replaced by them: most are malformed, some are merely unusual. */
+function spoil(random: Random, address: string): string {
+  let text = address;
+  for (let left = 1 + random.int(3); left > 0; left -= 1) {
+    const at = random.int(text.length + 1);
+    const rest = text.slice(at + random.int(2));
+    text = `${text.slice(0, at)}${random.pick([...oddities, ...longOnes])}${rest}`;
+  }
+  return text.replaceAll(/>(?=[ \t])/g, '');
 }
 
 function randomMessage(random: Random, world: World): string {

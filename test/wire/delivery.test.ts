@@ -182,6 +182,20 @@ describe('Routes', () => {
     expect(await mta.queued()).toHaveLength(1);
   });
 
+  test('addresses that Haraka itself does not parse travel through the queue, also across a restart', async () => {
+    const sink = keep(await startSink({ behaviour: { rcpt: () => '450 4.2.1 later' } }));
+    const mta = await startWith([route('store', sink.port)]);
+    const to = `info+${'x'.repeat(100)}@example.com`;
+    const from = `${'y'.repeat(70)}@list.elsewhere.example.`;
+    expect((await send(mta, [to], 'carried', from)).at(-1)).toMatch(/^250 /);
+    await eventually(() => mta.logged(({ event }) => event === 'deferred').length > 0, 'the mail is queued');
+    await mta.end('SIGTERM');
+    sink.behaviour = {};
+    await mta.start();
+    await eventually(() => sink.mails.length === 1, 'delivered after the restart');
+    expect(sink.mails[0]).toMatchObject({ from: from.slice(0, -1), to: [to] });
+  });
+
   test('a name that only the hosts file knows leads to its address', async () => {
     const sink = keep(await startSink());
     const mta = await startWith([route('store', sink.port, { host: 'localhost' })]);

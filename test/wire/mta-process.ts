@@ -20,8 +20,8 @@ export interface MtaTestOptions {
   readonly secrets?: SecretBundle;
   /** Fields of mta.yaml over the defaults. */
   readonly settings?: Record<string, unknown>;
-  /** Certificate and key in PEM. */
-  readonly certificate?: { cert: string; key: string };
+  /** Certificate and key in PEM; `later`: the directory for them is empty at the start. */
+  readonly certificate?: { cert: string; key: string } | 'later';
   /** More arguments, such as `--proxy-from 127.0.0.1`. */
   readonly args?: readonly string[];
   /** Another program than mta/main.ts, with the same arguments. */
@@ -157,6 +157,15 @@ export class MtaProcess {
     await writeVolume(join(this.directory, 'policy'), files, Date.now());
   }
 
+  /** Swaps the mounted certificate as kubelet would. Does not wait for the MTA. */
+  async writeCertificate({ cert, key }: { cert: string; key: string }): Promise<void> {
+    const files = new Map([
+      ['tls.crt', Buffer.from(cert)],
+      ['tls.key', Buffer.from(key)],
+    ]);
+    await writeVolume(join(this.directory, 'tls'), files, Date.now());
+  }
+
   /** Swaps the policy and waits until it is loaded. */
   async loadPolicy(bundle: PolicyBundle, secrets?: SecretBundle): Promise<void> {
     const files = policyFiles(bundle, secrets);
@@ -241,12 +250,10 @@ export async function prepareMta(options: MtaTestOptions = {}): Promise<MtaProce
   for (const [name, text] of renderHarakaFiles(parsed.settings, { namespace: 'mail', mta: 'default' })) {
     await writeFile(join(directory, 'config', name), text);
   }
-  if (options.certificate !== undefined) {
-    await writeFile(join(directory, 'tls', 'tls.crt'), options.certificate.cert);
-    await writeFile(join(directory, 'tls', 'tls.key'), options.certificate.key);
-  }
   if (options.token !== undefined) await writeFile(join(directory, 'token'), `${options.token}\n`);
   const mta = new MtaProcess(directory, options);
+  const { certificate } = options;
+  if (certificate !== undefined && certificate !== 'later') await mta.writeCertificate(certificate);
   if (options.bundle !== undefined) await mta.writePolicy(policyFiles(options.bundle, options.secrets));
   return mta;
 }

@@ -1,18 +1,24 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bundleOf, domainPolicy, list } from '../../policy/fixture.ts';
 import { makeCertificate } from './certificate.ts';
+import { eventually } from './eventually.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
+import { proxyV2, proxyV2From } from './proxy-header.ts';
 import { message, type SmtpClient } from './smtp-client.ts';
 
 const blocked = '203.0.113.5';
 const bundle = bundleOf(
   [domainPolicy('example.com', { maxMessageBytes: 1_000_000, access: { allow: [], block: ['bad'] } })],
-  [list('bad', [blocked])],
+  [list('bad', [blocked, '2001:db8::5'])],
 );
 
 let mta: MtaProcess;
 beforeAll(async () => {
-  mta = await startMta({ bundle, certificate: await makeCertificate(), args: ['--proxy-from', '127.0.0.2'] });
+  mta = await startMta({
+    bundle,
+    certificate: await makeCertificate(),
+    args: ['--proxy-from', '127.0.0.2', '--submissions', '127.0.0.1:0'],
+  });
 });
 afterAll(() => mta[Symbol.asyncDispose]());
 
@@ -126,6 +132,90 @@ describe('G14: the client address', () => {
     const session = await proxied(line);
     expect(await session.reply()).toMatch(/^421 /);
     await session.untilClosed();
+  });
+
+  const v6 = [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
+
+  test.each([
+    ['TCP4', proxyV2From(blocked)],
+    ['TCP6', proxyV2({ family: 0x21, addresses: [...v6, ...v6, 0, 1, 0, 25] })],
+    [
+      'TCP6 with a mapped address',
+      proxyV2({
+        family: 0x21,
+        addresses: [...Array(10).fill(0), 0xff, 0xff, 203, 0, 113, 5, ...v6, 0, 1, 0, 25],
+      }),
+    ],
+  ])('version 2, %s: a header from a listed proxy says who the client is', async (_what, header) => {
+    const session = await mta.connect('smtp', '127.0.0.2');
+    // In pieces, the last one with a command behind it.
+    session.write(header.subarray(0, 13));
+    session.write(header.subarray(13, 20));
+    session.write(Buffer.concat([header.subarray(20), Buffer.from('EHLO client.example\r\n')]));
+    expect(await session.reply()).toMatch(/^220 /);
+    expect(await session.reply()).toMatch(/^250/);
+    expect((await session.mail({ to: ['user@example.com'] }))[1]).toMatch(/^550 5\.7\.1 /);
+  });
+
+  test('version 2 over TLS from the first byte', async () => {
+    const session = await mta.connect('submissions', '127.0.0.2');
+    session.write(proxyV2From('192.0.2.77'));
+    await session.secure();
+    expect(await session.reply()).toMatch(/^220 /);
+    expect(await session.send('EHLO client.example')).toMatch(/AUTH PLAIN/);
+    await session.send(`AUTH PLAIN ${Buffer.from('\0a@example.com\0x').toString('base64')}`);
+    await eventually(
+      () => mta.logged(({ event, peer }) => event === 'authentication' && peer === '192.0.2.77').length > 0,
+      'the log has the client address',
+    );
+  });
+
+  test('version 2: LOCAL keeps the peer', async () => {
+    const session = await mta.connect('smtp', '127.0.0.2');
+    session.write(
+      proxyV2({ command: 0x20, family: 0x11, addresses: [203, 0, 113, 5, 127, 0, 0, 1, 0, 1, 0, 25] }),
+    );
+    expect(await session.reply()).toMatch(/^220 /);
+    await session.send('EHLO client.example');
+    expect((await session.mail({ to: ['user@example.com'] })).at(-1)).toMatch(/^250 /);
+    await session.send('QUIT');
+    await eventually(
+      () => mta.logged(({ event, peer }) => event === 'transaction' && peer === '127.0.0.2').length > 0,
+      'the peer is the proxy',
+    );
+  });
+
+  test.each([
+    ['an unknown family', proxyV2({ family: 0x00 })],
+    ['another version', proxyV2({ command: 0x31, family: 0x11, addresses: Array(12).fill(1) })],
+    ['too few bytes for its addresses', proxyV2({ family: 0x11, addresses: [192, 0, 2, 1] })],
+    ['a second one right behind it', Buffer.concat([proxyV2From('192.0.2.1'), proxyV2From(blocked)])],
+  ])('version 2 with %s is refused and closes', async (_what, header) => {
+    const session = await mta.connect('smtp', '127.0.0.2');
+    session.write(header);
+    expect(await session.reply()).toMatch(/^421 4\.3\.2 /);
+    await session.untilClosed();
+  });
+
+  test.each([
+    ['of version 2', proxyV2From('192.0.2.1')],
+    ['of version 1', Buffer.from('PROXY TCP4 192.0.2.1 127.0.0.1 1 25\r\n')],
+  ])('a second header %s, after one of version 2, changes nothing and closes', async (_what, second) => {
+    const session = await mta.connect('smtp', '127.0.0.2');
+    session.write(proxyV2From(blocked));
+    await session.reply();
+    await session.send('EHLO client.example');
+    session.write(second);
+    session.write('MAIL FROM:<a@b.example>\r\nRCPT TO:<user@example.com>\r\n');
+    expect(await session.untilClosed()).not.toMatch(/^250 2\.1\.5/m);
+  });
+
+  test('a header of version 2 from anybody else is not believed and closes', async () => {
+    const session = await mta.connect('smtp', '127.0.0.1');
+    session.write(proxyV2From(blocked));
+    session.write('EHLO client.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<user@example.com>\r\n');
+    const said = await session.untilClosed();
+    expect(said).not.toMatch(/^(?:250|550)/m);
   });
 
   test('XCLIENT is no command', async () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bundleOf, domainPolicy, recipients } from '../../policy/fixture.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
 import { message } from './smtp-client.ts';
@@ -156,4 +156,72 @@ test('logs stay one line each, whatever a client sends', async () => {
   const json = mta.lines.filter((line) => line.startsWith('{'));
   for (const line of json) expect(JSON.parse(line)).toHaveProperty('level');
   expect(mta.logged(({ level }) => level === 'fake')).toEqual([]);
+});
+
+describe('B7: what Haraka alone would refuse, in words of its own,', () => {
+  test.each([
+    ['MAIL', 'a bare word', 'author', '553 5.1.7'],
+    ['MAIL', 'two @', 'a@b@c.example', '553 5.1.7'],
+    ['MAIL', 'a source route', '@a.example:b@c.example', '553 5.1.7'],
+    ['MAIL', 'an open quote', '"a@c.example', '553 5.1.7'],
+    ['MAIL', 'a bare CR', 'a\rb@c.example', '553 5.1.7'],
+    ['MAIL', 'a line separator of Unicode', Buffer.from('a\u2028@c.example').toString('latin1'), '553 5.6.7'],
+    ['RCPT', 'nothing', '', '553 5.1.3'],
+    ['RCPT', 'no domain', 'user@', '553 5.1.3'],
+    ['RCPT', 'text behind the bracket', 'user@example.com>x', '553 5.1.3'],
+    ['RCPT', 'a bare CR', 'us\rer@example.com', '553 5.1.3'],
+    ['RCPT', 'an empty label', 'user@example..com', '553 5.1.3'],
+    ['RCPT', 'a path that is too long', `${'x'.repeat(600)}@example.com`, '553 5.1.3'],
+  ])(
+    '%s with %s: the policy refuses it, with a reference and without its text',
+    async (verb, _what, path, code) => {
+      const session = await mta.session();
+      if (verb === 'RCPT') await session.send('MAIL FROM:<sender@elsewhere.example>');
+      const reply = await session.send(verb === 'MAIL' ? `MAIL FROM:<${path}>` : `RCPT TO:<${path}>`);
+      expect(reply).toMatch(new RegExp(`^${code.replaceAll('.', '\\.')} .*\\(ref [0-9A-Z]{8}\\)$`));
+      if (path.length > 4) expect(reply).not.toContain(path.slice(0, 20));
+      expect(await session.send('NOOP')).toMatch(/^250 /);
+    },
+  );
+
+  test.each([
+    'MAIL',
+    'MAIL <a@b.example>',
+    'MAIL FROM:',
+    'MAIL TO:<a@b.example>',
+    'RCPT FROM:<user@example.com>',
+  ])('%s is answered 501 5.5.4 with a reference', async (command) => {
+    const session = await mta.session();
+    if (command.startsWith('RCPT')) await session.send('MAIL FROM:<sender@elsewhere.example>');
+    expect(await session.send(command)).toMatch(/^501 5\.5\.4 .*\(ref [0-9A-Z]{8}\)$/);
+  });
+
+  test('MAIL and RCPT still come in their order', async () => {
+    const session = await mta.session();
+    expect(await session.send('RCPT TO:<user@example.com>')).toMatch(/^503 /);
+    expect(await session.send('MAIL FROM:<sender@elsewhere.example>')).toBe('250 2.1.0 Sender OK');
+    const early = await mta.connect();
+    await early.reply();
+    expect(await early.send('MAIL FROM:<sender@elsewhere.example>')).toMatch(/^503 /);
+  });
+
+  test('G11: a parameter that nobody knows is answered 555 5.5.4 with a reference', async () => {
+    const session = await mta.session();
+    for (const command of ['MAIL FROM:<a@b.example> X=1', 'MAIL FROM:<a@b.example> SIZE=x'])
+      expect(await session.send(command)).toMatch(/^555 5\.5\.4 .*\(ref [0-9A-Z]{8}\)$/);
+  });
+});
+
+test('G13: what the policy takes is carried: a trailing dot, long local parts, senders with odd names', async () => {
+  const session = await mta.session();
+  const tag = 'x'.repeat(100);
+  const from = `bounce-${'y'.repeat(70)}@list_1.elsewhere.example.`;
+  const to = ['user@example.com.', `info+${tag}@example.com`];
+  const replies = await session.mail({ from, to, data: message({ subject: 'carried' }) });
+  expect(replies.map((reply) => reply.slice(0, 3))).toEqual(['250', '250', '250', '250']);
+  const [mail] = (await mta.mailbox('example.com', 'info')).filter((text) =>
+    text.includes('Subject: carried'),
+  );
+  expect(mail).toContain(`Return-Path: <bounce-${'y'.repeat(70)}@list_1.elsewhere.example>\n`);
+  expect(mail).toContain(`Delivered-To: info+${tag}@example.com\n`);
 });

@@ -58,13 +58,19 @@ export class SmtpClient {
     }
   }
 
-  /** STARTTLS after its 220; whatever is read next comes through TLS. */
-  async secure(): Promise<void> {
+  /**
+   * STARTTLS after its 220; whatever is read next comes through TLS.
+   * @param servername of SNI.
+   * @returns the server's certificate in PEM.
+   */
+  async secure(servername?: string): Promise<string> {
     this.socket.removeAllListeners('data');
-    const secure = connectTls({ socket: this.socket, rejectUnauthorized: false });
+    const options = { socket: this.socket, rejectUnauthorized: false, ...(servername && { servername }) };
+    const secure = connectTls(options);
     await once(secure, 'secureConnect');
     this.socket = secure;
     this.listen(secure);
+    return secure.getPeerX509Certificate()?.toString() ?? '';
   }
 
   /** Ends our half and waits for the other's end. */

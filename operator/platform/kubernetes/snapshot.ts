@@ -1,7 +1,7 @@
-import type { RouteProbe } from '../../../bundle/state.ts';
 import type { PosternObject } from '../../api/index.ts';
 import { mtaSettingsKey, parseMtaSettings, problemText } from '../../api/index.ts';
-import type { CompileOptions, MtaRecord, PodObservation, Snapshot } from '../../compile/model.ts';
+import type { CompileOptions, MtaRecord, Snapshot } from '../../compile/model.ts';
+import { worstProbes } from '../route-probes.ts';
 import type { CachedWorkload } from './cached.ts';
 import { indexName, settingsName, stateTokenKey, stateTokenName } from './names.ts';
 import type { ObservedPod } from './pod-observer.ts';
@@ -49,7 +49,7 @@ export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
     secrets,
     configMaps,
     mtas,
-    observed: { pods, dkim: [...tenant.dkim.values()], routeProbes: newestProbes(pods) },
+    observed: { pods, dkim: [...tenant.dkim.values()], routeProbes: worstProbes(pods) },
     now,
     options,
   });
@@ -140,18 +140,6 @@ async function observePods(
 async function readToken(cache: TenantCache, mta: string): Promise<string | undefined> {
   const bytes = (await cache.secrets.get(stateTokenName(mta)))?.data[stateTokenKey]?.reveal();
   return bytes === undefined ? undefined : new TextDecoder().decode(bytes).trim();
-}
-
-/** Each pod probes for itself; the newest word counts. */
-function newestProbes(pods: readonly PodObservation[]): Record<string, RouteProbe> {
-  const newest = new Map<string, RouteProbe>();
-  for (const { state } of pods) {
-    if (!state.ok) continue;
-    for (const [route, probe] of Object.entries(state.value.routeProbes)) {
-      if (probe.checkedAt > (newest.get(route)?.checkedAt ?? -1)) newest.set(route, probe);
-    }
-  }
-  return Object.fromEntries(newest);
 }
 
 async function all<T>(

@@ -102,9 +102,9 @@ export async function fetchState(address: string, token: string): Promise<MtaSta
   return mtaState.parse(await response.json());
 }
 
-/** What of a state is worth a new reconcile: not the queue, which changes with every mail. */
+/** What of a state is worth a new reconcile: not the queue, which changes with every mail, nor when a Route was tried last. */
 function memorable(state: PodObservation['state']): string {
   if (!state.ok) return state.problem;
   const { queue: _queue, ...rest } = state.value;
-  return JSON.stringify(rest);
+  return JSON.stringify(rest, (key, value) => (key === 'checkedAt' ? undefined : value));
 }

@@ -6,6 +6,7 @@ import type {
   SecretRecord,
   Snapshot,
 } from '../../compile/model.ts';
+import { worstProbes } from '../route-probes.ts';
 import type { FolderContents } from './contents.ts';
 import type { FolderSecret } from './records.ts';
 import { toSecretRecord } from './secret-files.ts';
@@ -38,10 +39,6 @@ export function makeSnapshot(sources: SnapshotSources): Snapshot {
   for (const stored of [...keys, ...store.secrets.values()]) {
     secrets.set(stored.name, toSecretRecord(stored, revisionKey));
   }
-  const routeProbes = Object.assign(
-    {},
-    ...pods.map(({ state }) => (state.ok ? state.value.routeProbes : {})),
-  );
   return Object.freeze({
     namespace: contents.namespace,
     held: Object.fromEntries(
@@ -51,7 +48,7 @@ export function makeSnapshot(sources: SnapshotSources): Snapshot {
     secrets: [...secrets.values()],
     configMaps: [...store.configMaps.values()],
     mtas: [{ name: standaloneMta, replicas: 1, settings, workloads: ['standalone'] }],
-    observed: { pods, dkim, routeProbes },
+    observed: { pods, dkim, routeProbes: worstProbes(pods) },
     now,
     // Without a cluster a host of one label is what it says: a name in /etc/hosts, a service of docker compose.
     options: { clusterDomain: '', allowedRouteRanges: loopback },
