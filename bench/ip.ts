@@ -55,7 +55,7 @@ async function decideByPolicy(allow: readonly string[], block: readonly string[]
   if (domain === undefined) throw new Error('example.com was not loaded');
   return (peer) => {
     const address = parseAddress(peer);
-    return address !== undefined && standingOf(domain, address, 0).block === undefined;
+    return address !== undefined && standingOf(domain, { role: 'peer', address }, 0).block === undefined;
   };
 }
 

@@ -17,6 +17,8 @@ export const leg = z.strictObject({
   ]),
   purpose: z.enum(['Mailbox', 'Routed', 'Copy', 'Gateway', 'Outbound']),
   onFailure: z.enum(['Dsn', 'Ledger']),
+  /** Which count of the ledger a failure goes to, if no DSN is sent because nobody knows whose mail it is (G9). */
+  ledgerEntry: z.literal('backscatterAvoided').optional(),
   because: sourceRef,
 });
 export type Leg = z.infer<typeof leg>;

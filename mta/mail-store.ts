@@ -2,10 +2,11 @@ import type { Address } from '@haraka/email-address';
 import type { Leg } from '../bundle/leg.ts';
 import type { Policy } from '../policy/load.ts';
 import { parseMailbox } from '../policy/mailbox.ts';
+import type { MarkedLeg } from '../policy/types.ts';
 import type { Deadline } from './guard.ts';
 import type { HarakaOutbound } from './haraka.ts';
 import { Maildirs } from './maildir.ts';
-import { toMailboxForm } from './message.ts';
+import { headerBlock, toMailboxForm } from './message.ts';
 import { DirectorySync } from './outbound/directory-sync.ts';
 import { nextQueueFile, type QueuedMessage, queueFileHead } from './outbound/queue-file.ts';
 import { publish, type StagedFile, stage, withdraw } from './outbound/staged-file.ts';
@@ -14,10 +15,10 @@ import { publish, type StagedFile, stage, withdraw } from './outbound/staged-fil
 export interface AcceptedMessage {
   readonly id: string;
   readonly from: Address;
-  readonly legs: readonly Leg[];
+  readonly marked: readonly MarkedLeg[];
   /** Says which local parts are mailboxes and which have a subaddress. */
   readonly policy: Policy | undefined;
-  /** As it goes over the wire: dot-stuffed, CRLF, our Received line on top. */
+  /** As it goes over the wire: dot-stuffed, CRLF, what we write into every copy on top. */
   readonly wire: Buffer;
 }
 
@@ -53,15 +54,17 @@ export class MailStore {
     try {
       const queued: QueuedMessage = { id: message.id, from: message.from, queuedAt: Date.now() };
       const mails: { name: string; final: string }[] = [];
-      const writes = message.legs.map(async (leg, position) => {
+      const writes = message.marked.map(async ({ leg, headers, folder }, position) => {
+        const marks = headerBlock(headers);
         if (leg.hop.kind === 'Maildir') {
-          const place = await this.maildirs.place(mailboxOf(leg, message.policy));
-          await stage(place, [mailboxHead(message, leg), toMailboxForm(message.wire)]);
+          const place = await this.maildirs.place(mailboxOf(leg, message.policy), folder);
+          const text = [toMailboxForm(marks), toMailboxForm(message.wire)];
+          await stage(place, [mailboxHead(message, leg), ...text]);
           files.push(place);
           return;
         }
         const place = nextQueueFile(this.outbound, this.queueDirectory);
-        await stage(place, [queueFileHead(queued, leg, position + 1), message.wire]);
+        await stage(place, [queueFileHead(queued, leg, position + 1), marks, message.wire]);
         files.push(place);
         mails.push(place);
       });

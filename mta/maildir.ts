@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join, relative, sep } from 'node:path';
 import type { DirectorySync } from './outbound/directory-sync.ts';
@@ -45,12 +45,15 @@ export class Maildirs {
 
   /**
    * The place of one new mail in `new/` of the mailbox, which exists afterwards.
+   * @param folder of Maildir++, a subdirectory `.Folder`; absent: the inbox.
    * @throws the file system's error.
    */
-  async place(mailbox: { localPart: string; domain: string }): Promise<StagedFile> {
-    const maildir = maildirOf(this.root, mailbox);
+  async place(mailbox: { localPart: string; domain: string }, folder?: string): Promise<StagedFile> {
+    const inbox = maildirOf(this.root, mailbox);
+    const maildir = folder === undefined ? inbox : join(inbox, `.${pathComponent(folder)}`);
     if (!this.known.has(maildir)) {
       for (const part of ['tmp', 'new', 'cur']) await this.make(join(maildir, part));
+      if (folder !== undefined) await this.markFolder(maildir);
       this.known.add(maildir);
     }
     const name = uniqueName();
@@ -61,6 +64,11 @@ export class Maildirs {
   /** Forgets what exists: for when a mailbox was removed under our feet. */
   forget(): void {
     this.known.clear();
+  }
+
+  /** Says that the directory is a folder, not a mailbox of its own (Maildir++). */
+  private async markFolder(maildir: string): Promise<void> {
+    await writeFile(join(maildir, 'maildirfolder'), '', { mode: 0o600 });
   }
 
   private async make(path: string): Promise<void> {

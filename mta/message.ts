@@ -1,12 +1,17 @@
 import { readHeaders } from '../policy/headers.ts';
-import type { DataFacts } from '../policy/types.ts';
+import type { DataFacts, HeaderField } from '../policy/types.ts';
 
 const cr = 0x0d;
 const lf = 0x0a;
 const dot = 0x2e;
+const space = 0x20;
+const tab = 0x09;
 
 /** Nothing legitimate comes near it, and reading it must stay cheap. */
 const maxHeaderBytes = 1_048_576;
+
+/** Says something of a header field: its name as written, and its value, unfolded. */
+type FieldTest = (name: string, value: string) => boolean;
 
 /**
  * A message while it arrives: the lines exactly as they came (with dot-stuffing and CRLF), and what the scan of their bytes
@@ -47,17 +52,28 @@ export class Message {
     return this.size > this.maxBytes;
   }
 
-  /** The message as SMTP carries it, dot-stuffed, without the final dot. Looks for NUL on the way. */
-  toWire(): Buffer {
-    const bytes = Buffer.concat(this.lines);
-    if (this.smuggling === 'none' && bytes.indexOf(0) !== -1) this.smuggling = 'nul';
-    return bytes;
+  /** Looks for NUL in the whole message, which is joined for that. */
+  scanForNul(): void {
+    if (this.smuggling === 'none' && Buffer.concat(this.lines).indexOf(0) !== -1) this.smuggling = 'nul';
+  }
+
+  /**
+   * The message as SMTP carries it, dot-stuffed, without the final dot.
+   * @param drop header fields for which it is true are left out, with all their lines. So are lines that continue a field which
+   * is not there: they would continue ours.
+   */
+  toWire(drop: FieldTest): Buffer {
+    return Buffer.concat(this.linesWithout(drop));
+  }
+
+  /** The octets that the author signed: without dot-stuffing. Parameters as for `toWire`. */
+  toContent(drop: FieldTest): Buffer {
+    return Buffer.concat(this.linesWithout(drop).map((line) => (line[0] === dot ? line.subarray(1) : line)));
   }
 
   /** Header fields in order, as the policy (and `postern explain`) reads them. */
   headers(): ReturnType<typeof readHeaders> {
-    const lines = this.headerLines().map((line) => line.toString('utf8', line[0] === dot ? 1 : 0));
-    return readHeaders(lines.join(''));
+    return readHeaders(this.headerLines().map(textOf).join(''));
   }
 
   /** A header that nobody can want to read; a second From could hide at its end. */
@@ -65,10 +81,43 @@ export class Message {
     return this.headerLines().reduce((sum, { length }) => sum + length, 0) > maxHeaderBytes;
   }
 
+  private linesWithout(drop: FieldTest): readonly Buffer[] {
+    const header = this.headerLines();
+    const kept: Buffer[] = [];
+    let start = 0;
+    while (start < header.length) {
+      let end = start + 1;
+      while (end < header.length && continues(header[end])) end += 1;
+      const lines = header.slice(start, end);
+      const [field] = readHeaders(lines.map(textOf).join(''));
+      const isDropped = field === undefined ? continues(lines[0]) : drop(...field);
+      if (!isDropped) kept.push(...lines);
+      start = end;
+    }
+    return kept.length === header.length ? this.lines : [...kept, ...this.lines.slice(header.length)];
+  }
+
   private headerLines(): Buffer[] {
     const end = this.lines.findIndex(({ length }) => length === 2);
     return end === -1 ? this.lines : this.lines.slice(0, end);
   }
+}
+
+function textOf(line: Buffer): string {
+  return line.toString('utf8', line[0] === dot ? 1 : 0);
+}
+
+/** A line of a header that continues the one before (RFC 5322 2.2.3). */
+function continues(line: Buffer | undefined): boolean {
+  return (
+    line !== undefined &&
+    (line[0] === space || line[0] === tab || (line[0] === dot && (line[1] === space || line[1] === tab)))
+  );
+}
+
+/** Header fields as they go over the wire. */
+export function headerBlock(fields: readonly HeaderField[]): Buffer {
+  return Buffer.from(fields.map(([name, value]) => `${name}: ${value}\r\n`).join(''));
 }
 
 /** Whether a line of DATA is the final dot. */

@@ -12,6 +12,11 @@ export class Metrics {
     'object',
     'verdict',
   ]);
+  private readonly audited = this.counter(
+    'audited_total',
+    'Refusals that an object in Audit would have made',
+    ['domain', 'kind', 'object'],
+  );
   private readonly messages = this.counter('messages_total', 'Messages by how they ended', ['outcome']);
   private readonly deliveries = this.counter('deliveries_total', 'Delivery attempts by result', [
     'route',
@@ -68,6 +73,11 @@ export class Metrics {
   /** @param domain a hosted domain, or `other`: what clients make up must not become label values. */
   verdict(domain: string, because: Because | undefined, verdict: string): void {
     this.verdicts.inc({ domain, kind: because?.kind ?? '', object: because?.name ?? '', verdict });
+  }
+
+  /** What would have been refused, had the object not been in Audit (G15); labels as in `verdict`. */
+  auditedRefusal(domain: string, { kind, name }: Because): void {
+    this.audited.inc({ domain, kind, object: name });
   }
 
   message(outcome: 'accepted' | 'refused' | 'deferred'): void {

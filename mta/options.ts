@@ -28,6 +28,8 @@ export interface MtaOptions {
   readonly http: ListenAddress;
   /** File with the bearer token of /state and /blocks. */
   readonly tokenFile?: string;
+  /** Name servers as `address:port`, instead of those that the settings name. */
+  readonly resolver: readonly string[];
   /** More proxies than the settings name. */
   readonly proxyFrom: readonly string[];
   /** Seconds that running messages and deliveries have after SIGTERM. */
@@ -51,6 +53,7 @@ export function mtaCommand(run: (options: MtaOptions) => Promise<void>): Command
     .requiredOption('--http <address:port>', '/state, /metrics, /healthz, /readyz, /blocks', listenAddress)
     .option('--token-file <file>', 'bearer token asked for by /state and /blocks')
     .option('--proxy-from <cidr,...>', 'proxies that may send PROXY protocol', ranges, [])
+    .option('--resolver <address:port,...>', 'name servers instead of those of the settings', servers, [])
     .option('--grace-seconds <seconds>', 'time for running messages after SIGTERM', seconds, 25)
     .option('--log-level <level>', 'fatal, error, warn, info or debug', 'info')
     .action((options: MtaOptions) => run(options));
@@ -69,6 +72,10 @@ export function listenAddress(text: string): ListenAddress {
 /** `127.0.0.1:2525`, `[::1]:2525` */
 export function formatListenAddress({ host, port }: ListenAddress): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function servers(text: string): string[] {
+  return text.split(',').map((address) => formatListenAddress(listenAddress(address)));
 }
 
 function ranges(text: string): string[] {

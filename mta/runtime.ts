@@ -1,12 +1,13 @@
 import type { Server as NetServer } from 'node:net';
 import type { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../policy/judge.ts';
-import type { Lookup, LookupAnswer } from '../policy/types.ts';
+import type { LookupAnswer, RecipientLookup } from '../policy/types.ts';
 import type { BundleWatch } from './bundle-watch.ts';
 import type { Drain } from './drain.ts';
 import type { Deadline } from './guard.ts';
 import type { Haraka, HarakaOutbound } from './haraka.ts';
 import type { Ledger } from './ledger.ts';
 import type { Log } from './log.ts';
+import type { Ask } from './lookups/dns-cache.ts';
 import type { AcceptedMessage } from './mail-store.ts';
 import type { Metrics } from './metrics.ts';
 import type { RefusalLog } from './refusals.ts';
@@ -31,8 +32,8 @@ interface Store {
 /** What decides, what asks and what files. Parameters, so that tests can put broken ones in their place. */
 export interface Parts {
   readonly judge: Judge;
-  /** Asks the outside what a stage needs to know; absent: the Routes themselves are asked (RecipientProbe). */
-  readonly lookUp?: (lookup: Lookup) => Promise<LookupAnswer>;
+  /** Asks the outside what the stage of a recipient needs to know; absent: the Routes themselves are asked (RecipientProbe). */
+  readonly lookUp?: (lookup: RecipientLookup) => Promise<LookupAnswer>;
   /** Milliseconds that a hook has for its answer. */
   readonly deadlineMs: number;
   readonly openStore: (outbound: HarakaOutbound, paths: { queue: string; maildir: string }) => Store;
@@ -40,7 +41,7 @@ export interface Parts {
 
 /** Everything that the hooks work with. */
 export interface Runtime extends Parts {
-  readonly lookUp: (lookup: Lookup) => Promise<LookupAnswer>;
+  readonly lookUp: (lookup: RecipientLookup) => Promise<LookupAnswer>;
   readonly haraka: Haraka;
   readonly settings: MtaFile;
   readonly bundles: BundleWatch;
@@ -50,6 +51,8 @@ export interface Runtime extends Parts {
   readonly refusals: RefusalLog;
   readonly metrics: Metrics;
   readonly log: Log;
+  /** DNS for sender authentication. */
+  readonly authenticationDns: Ask;
   /** Is there a certificate to offer STARTTLS with? */
   readonly tlsReady: () => boolean;
   /** Listening sockets that take submissions; all others take mail from other servers. */

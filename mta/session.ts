@@ -1,5 +1,4 @@
-import type { Leg } from '../bundle/leg.ts';
-import type { AuthenticatedAccount, LookupAnswer, Reply } from '../policy/types.ts';
+import type { AuthenticatedAccount, HeaderField, LookupAnswer, MarkedLeg, Reply } from '../policy/types.ts';
 import type { Exchange } from './auth/exchange.ts';
 import type { HarakaConnection, HarakaTransaction } from './haraka.ts';
 import type { Message } from './message.ts';
@@ -35,11 +34,14 @@ export interface Envelope {
   readonly startedAt: number;
   /** Recipients as the client wrote them. */
   readonly accepted: string[];
+  /** How many of them an object in Audit would have refused at RCPT. */
+  audited: number;
   readonly refused: RefusedRecipient[];
   /** What was asked of others for these recipients. */
   readonly lookups: Map<string, LookupAnswer>;
-  /** Where the message goes, decided at end of DATA. */
-  legs: readonly Leg[];
+  /** Where the message goes and what is written into it, decided at end of DATA. */
+  marked: readonly MarkedLeg[];
+  headers: readonly HeaderField[];
   /** Of the first accepted recipient (G8). */
   messageKey?: string;
   message?: Message;

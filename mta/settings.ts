@@ -16,6 +16,8 @@ const mtaFile = z.object({
   maxMessageBytes: z.int().min(1),
   /** CIDRs and addresses of the proxies that may send a PROXY line. */
   proxyProtocolFrom: z.array(z.string()),
+  /** Name servers as `address:port` or `address`; empty: those of the machine. */
+  resolvers: z.array(z.string()).default([]),
   /** Deliveries at a time to one Route, unless the Route says less. */
   perDestinationConcurrency: z.int().min(1),
 });

@@ -9,6 +9,7 @@ import { loadHaraka, startHaraka } from './haraka.ts';
 import { fillHome } from './home.ts';
 import { Ledger } from './ledger.ts';
 import { createLog } from './log.ts';
+import { cachedDns } from './lookups/dns-cache.ts';
 import { askBySmtp, RecipientProbe } from './lookups/recipient-probe.ts';
 import { probeBySmtp, RouteProber } from './lookups/route-prober.ts';
 import { MailStore } from './mail-store.ts';
@@ -104,6 +105,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     log,
     tlsReady: () => certificates?.current !== undefined,
     submissionServers,
+    authenticationDns: cachedDns(options.resolver.length > 0 ? options.resolver : home.settings.resolvers),
     now,
   };
   provideRuntime(runtime);

@@ -5,6 +5,11 @@ export const fields = {
   maxMessageBytes: 'spec.limits.maxMessageBytes',
   submission: 'spec.submission',
   onlyFromGateway: 'spec.onlyFromGateway',
+  authentication: 'spec.authentication',
+  contentFilter: 'spec.contentFilter',
+  trustedAuthservId: 'spec.trustedAuthservId',
+  gatewayAddresses: 'spec.addresses',
+  skipContentFilter: 'spec.spam.skipContentFilter',
 } as const;
 
 /** `spec.inboundRouting[External,Unknown]` */

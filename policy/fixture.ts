@@ -3,7 +3,14 @@ import type { PolicyBundle } from '../bundle/policy-bundle.ts';
 import type { RangeList } from '../bundle/range-list.ts';
 import { loadPolicy } from './load.ts';
 import type { Policy } from './policy.ts';
-import type { DataFacts, RcptFacts } from './types.ts';
+import type {
+  Authentication,
+  AuthenticationResult,
+  DataFacts,
+  DmarcPolicy,
+  FilterAnswer,
+  RcptFacts,
+} from './types.ts';
 
 // Bundles and facts for the tests of this folder: a plain domain and a plain message, with what the test is about on top.
 
@@ -24,7 +31,7 @@ export function domainPolicy(domain: string, over: Partial<DomainPolicy> = {}): 
     outboundRouting: [],
     submission: { enabled: true, accounts: true, recipientsPerHour: 500 },
     maxMessageBytes: 10_000,
-    authentication: { spf: 'Mark', dkim: 'Mark', dmarc: 'Quarantine', trustedArcSealers: [] },
+    authentication: { spf: 'Disabled', dkim: 'Disabled', dmarc: 'Disabled', trustedArcSealers: [] },
     access: { allow: [], block: [] },
     tls: { inbound: [], outbound: [] },
     dkim: [],
@@ -62,6 +69,46 @@ export function gatewayPolicy(over: Partial<GatewayPolicy> = {}): GatewayPolicy 
 export function tlsPeers(...peers: string[]): DomainPolicy['tls'] {
   const from = [{ kind: 'TlsPolicy' as const, name: 'partners', generation: 4 }];
   return { inbound: peers.map((peer) => ({ peer, from })), outbound: [] };
+}
+
+/** A content filter, with `VIRUS` as the name of its one virus symbol. */
+export function filterPolicy(
+  over: Partial<NonNullable<DomainPolicy['contentFilter']>> = {},
+): NonNullable<DomainPolicy['contentFilter']> {
+  return {
+    rspamdUrl: 'http://rspamd.example:11333',
+    onFailure: 'Accept',
+    rejectAction: 'Junk',
+    virusSymbols: ['VIRUS'],
+    ...over,
+  };
+}
+
+/** What the filter says; `no action` unless told. */
+export function filterAnswer(action = 'no action', symbols: string[] = []): FilterAnswer {
+  return { kind: 'answer', action, score: 1, symbols };
+}
+
+/** Results for mail from sender.example; `none` where nothing is said. */
+export function authenticationOf({
+  spf = 'none',
+  dkim,
+  dmarc = 'none',
+  policy,
+  arc,
+}: {
+  spf?: AuthenticationResult;
+  dkim?: { result: AuthenticationResult; domain: string };
+  dmarc?: AuthenticationResult;
+  policy?: DmarcPolicy;
+  arc?: Authentication['arc'];
+} = {}): Authentication {
+  return {
+    spf: { result: spf, identity: { property: 'mailfrom', value: 'author@sender.example' } },
+    dkim: dkim === undefined ? [] : [{ ...dkim, selector: 's1' }],
+    dmarc: { result: dmarc, from: 'sender.example', ...(policy && { policy }) },
+    arc: arc ?? { result: 'none' },
+  };
 }
 
 /** A rule of inboundRouting. */

@@ -102,7 +102,7 @@ function splitList(text: string): string[] | undefined {
 }
 
 /** The text with every comment (nested, outside quotes) replaced by a space; undefined if one does not end. */
-function withoutComments(text: string): string | undefined {
+export function withoutComments(text: string): string | undefined {
   let out = '';
   let depth = 0;
   for (let i = 0; i < text.length; i++) {

@@ -1,4 +1,3 @@
-import { parseAddress } from './ip/address.ts';
 import { parsePath } from './mailbox.ts';
 import { order } from './order.ts';
 import type { Policy } from './policy.ts';
@@ -50,7 +49,7 @@ export function judgeData(policy: Policy | undefined, facts: DataFacts): Verdict
   const audit = (): Result | undefined => {
     const audited = dataScope(policy, facts, 'audited');
     const same = audited.domains.every((domain, i) => domain === scope.domains[i]);
-    return same ? undefined : runStages(order.data, facts, audited);
+    return same ? undefined : runStages(order.data, facts, audited, peerNotes(facts, audited));
   };
   return settle(
     runStages(order.data, facts, scope, peerNotes(facts, scope)),
@@ -59,9 +58,8 @@ export function judgeData(policy: Policy | undefined, facts: DataFacts): Verdict
 }
 
 /** What RCPT noted about the peer; the same for all recipients of a message, by its key. */
-function peerNotes({ account, now, peer }: DataFacts, { domains: [domain] }: DataScope): Notes {
-  const address = parseAddress(peer);
-  if (account !== undefined || domain === undefined || address === undefined) return {};
-  const { allow, viaGateway } = standingOf(domain, address, now);
+function peerNotes({ account, now }: DataFacts, { domains: [domain], peer }: DataScope): Notes {
+  if (account !== undefined || domain === undefined || peer === undefined) return {};
+  const { allow, viaGateway } = standingOf(domain, peer, now);
   return { viaGateway, ...(allow && !viaGateway && { allowed: becauseOf(allow) }) };
 }

@@ -66,7 +66,12 @@ describe('loadPolicy', () => {
     [
       'a gateway address that is none',
       bundleOf([domainPolicy('a.example', { gateway: gatewayPolicy({ addresses: ['10.1'] }) })]),
-      'domain a.example: gateway address "10.1" is no canonical address or CIDR',
+      'domain a.example: gateway: "10.1" is no canonical address or CIDR',
+    ],
+    [
+      'a junk pattern that RE2 does not take',
+      bundleOf([domainPolicy('a.example', { gateway: gatewayPolicy({ junkPatterns: ['(?=a)'] }) })]),
+      'domain a.example: gateway: junk pattern "(?=a)": RE2 does not take it',
     ],
   ])('%s is named, and nothing is loaded', async (_what, bundle, message) => {
     await expect(loadPolicy(bundle)).rejects.toThrow(message);

@@ -1,14 +1,14 @@
 import { canonicalJson } from '../bundle/canonical.ts';
-import type { DomainPolicy } from '../bundle/domain-policy.ts';
+import type { DomainPolicy, GatewayPolicy } from '../bundle/domain-policy.ts';
 import type { PolicyBundle, PolicyRules } from '../bundle/policy-bundle.ts';
 import type { RangeList } from '../bundle/range-list.ts';
 import { hash64 } from './hash.ts';
-import type { RangeIndex } from './ip/range-index.ts';
 import { buildRangeIndex } from './ip/range-index.ts';
+import { compilePatterns } from './junk-pattern.ts';
 import { ListDraft } from './list-draft.ts';
 import { canonicalDomain } from './mailbox.ts';
 import { buildPeerTable } from './peer-table.ts';
-import type { AccessList, Domain, Policy } from './policy.ts';
+import type { AccessList, Domain, Gateway, Policy } from './policy.ts';
 import { workInSlices } from './slices.ts';
 
 export type { Policy } from './policy.ts';
@@ -83,10 +83,7 @@ function* loadDomain(policy: DomainPolicy, lists: ReadonlyMap<string, AccessList
       if (list === undefined) throw new Error(`domain ${policy.domain}: list ${key} is not in the bundle`);
       return list;
     });
-  const gateway = policy.gateway && {
-    policy: policy.gateway,
-    addresses: yield* loadGatewayAddresses(policy.domain, policy.gateway.addresses),
-  };
+  const gateway = policy.gateway && (yield* loadGateway(policy.domain, policy.gateway));
   return {
     policy,
     allow: pick(policy.access.allow),
@@ -98,11 +95,12 @@ function* loadDomain(policy: DomainPolicy, lists: ReadonlyMap<string, AccessList
   };
 }
 
-function* loadGatewayAddresses(domain: string, addresses: readonly string[]): Generator<void, RangeIndex> {
+function* loadGateway(domain: string, policy: GatewayPolicy): Generator<void, Gateway> {
   try {
-    return yield* buildRangeIndex(addresses, {});
+    const addresses = yield* buildRangeIndex(policy.addresses, {});
+    return { policy, addresses, junkPatterns: yield* compilePatterns(policy) };
   } catch (cause) {
-    throw new Error(`domain ${domain}: gateway address ${messageOf(cause)}`, { cause });
+    throw new Error(`domain ${domain}: gateway: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -113,6 +111,7 @@ function inOrder(texts: readonly string[]): readonly string[] {
 }
 
 function messageKeys({
+  access,
   authentication,
   contentFilter,
   maxMessageBytes,
@@ -122,7 +121,7 @@ function messageKeys({
   const { addresses, skipContentFilter, trustedAuthservId } = gateway ?? {};
   return {
     direct: hash64(canonicalJson({ authentication, contentFilter, maxMessageBytes })),
-    gateway: hash64(canonicalJson({ addresses, skipContentFilter, trustedAuthservId })),
+    gateway: hash64(canonicalJson({ access, addresses, skipContentFilter, trustedAuthservId })),
     plain: hash64(canonicalJson(tls.inbound.map(({ peer }) => peer))),
   };
 }

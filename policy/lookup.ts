@@ -1,6 +1,6 @@
-import type { Lookup } from './types.ts';
+import type { RecipientLookup } from './types.ts';
 
-/** Key under which the answer to a look-up stands in `RcptFacts.lookups` and `DataFacts.lookups`. */
-export function lookupKey({ kind, route, recipient }: Lookup): string {
+/** Key under which the answer to a recipient look-up stands in `RcptFacts.lookups` and `DataFacts.lookups`. */
+export function lookupKey({ kind, route, recipient }: RecipientLookup): string {
   return `${kind} ${route} ${recipient}`;
 }

@@ -1,13 +1,19 @@
 import type { ConnectScope, DataScope, MailScope, RcptScope, Stage } from './stage.ts';
 import { access } from './stages/access.ts';
 import { addressForm } from './stages/address-form.ts';
+import { authentication } from './stages/authentication.ts';
+import { clientAccess } from './stages/client-access.ts';
+import { contentFilter } from './stages/content-filter.ts';
 import { delivery } from './stages/delivery.ts';
+import { filterScope } from './stages/filter-scope.ts';
 import { fromHeader } from './stages/from-header.ts';
 import { fromTls } from './stages/from-tls.ts';
 import { gateway } from './stages/gateway.ts';
 import { inboundTls } from './stages/inbound-tls.ts';
+import { junkPatterns } from './stages/junk-patterns.ts';
 import { loop } from './stages/loop.ts';
 import { messageKey } from './stages/message-key.ts';
+import { originalClient } from './stages/original-client.ts';
 import { recipient } from './stages/recipient.ts';
 import { relay } from './stages/relay.ts';
 import { senderForm } from './stages/sender-form.ts';
@@ -33,5 +39,19 @@ export const order: Order = {
   connect: [service],
   mail: [senderForm, submission],
   rcpt: [addressForm, relay, inboundTls, access, gateway, recipient, messageKey],
-  data: [smuggling, size, fromTls, fromHeader, submissionFrom, loop, delivery],
+  data: [
+    smuggling,
+    size,
+    fromTls,
+    fromHeader,
+    submissionFrom,
+    loop,
+    originalClient,
+    clientAccess,
+    authentication,
+    junkPatterns,
+    filterScope,
+    contentFilter,
+    delivery,
+  ],
 };

@@ -2,6 +2,7 @@ import type { DomainPolicy, GatewayPolicy } from '../bundle/domain-policy.ts';
 import type { RoutePolicy } from '../bundle/route-policy.ts';
 import type { SourceRef } from '../bundle/source.ts';
 import type { RangeIndex } from './ip/range-index.ts';
+import type { JunkPattern } from './junk-pattern.ts';
 import type { PeerTable } from './peer-table.ts';
 
 /** A PolicyBundle, indexed for judgement. Immutable: a new bundle makes a new one and is swapped in whole. */
@@ -22,12 +23,20 @@ export interface AccessList {
   readonly index: RangeIndex;
 }
 
+/** The InboundGateway of a domain. */
+export interface Gateway {
+  readonly policy: GatewayPolicy;
+  /** Of all registered hops. */
+  readonly addresses: RangeIndex;
+  readonly junkPatterns: readonly JunkPattern[];
+}
+
 /** A hosted domain. */
 export interface Domain {
   readonly policy: DomainPolicy;
   readonly allow: readonly AccessList[];
   readonly block: readonly AccessList[];
-  readonly gateway?: { readonly policy: GatewayPolicy; readonly addresses: RangeIndex };
+  readonly gateway?: Gateway;
   /** Partners whose mail must come over TLS. */
   readonly tlsPeers: PeerTable;
   /** Local parts of List mode, in order of code units: searched by halving. */

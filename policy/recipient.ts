@@ -2,10 +2,10 @@ import { lookupKey } from './lookup.ts';
 import type { Mailbox } from './mailbox.ts';
 import { formatMailbox } from './mailbox.ts';
 import type { Domain } from './policy.ts';
-import type { Lookup, LookupAnswer } from './types.ts';
+import type { LookupAnswer, RecipientLookup } from './types.ts';
 
 /** Whether a domain has a recipient, or what has to be asked to say so. */
-export type Knowledge = LookupAnswer | { readonly lookup: Lookup };
+export type Knowledge = LookupAnswer | { readonly lookup: RecipientLookup };
 
 /** Local parts that every domain answers for (RFC 5321 4.5.1, RFC 2142). */
 export function isRole({ localPart }: Mailbox): boolean {
@@ -41,7 +41,7 @@ export function knowledgeOf(
 
 /** What a Route says about a recipient. */
 export function ask(route: string, recipient: string, answers: ReadonlyMap<string, LookupAnswer>): Knowledge {
-  const lookup: Lookup = { kind: 'recipient', route, recipient };
+  const lookup: RecipientLookup = { kind: 'recipient', route, recipient };
   return answers.get(lookupKey(lookup)) ?? { lookup };
 }
 

@@ -1,5 +1,5 @@
 import type { Finding, Notes, Stage } from './stage.ts';
-import type { TraceStep } from './types.ts';
+import type { Lookup, TraceStep } from './types.ts';
 
 /** How a list of stages ended: with the finding that stopped it, or with what all of them noted. */
 export interface Result {
@@ -29,8 +29,19 @@ export function runStages<Facts, Scope>(
 function stepOf(stage: string, finding: Finding | undefined): TraceStep {
   if (finding === undefined) return { stage, outcome: 'pass', detail: '' };
   if (finding.outcome === 'need') {
-    return { stage, outcome: 'need', detail: `asks Route ${finding.lookup.route} for the recipient` };
+    return { stage, outcome: 'need', detail: describeLookup(finding.lookup) };
   }
   const because = 'because' in finding ? finding.because : undefined;
   return { stage, outcome: finding.outcome, detail: finding.detail, ...(because && { because }) };
+}
+
+function describeLookup(lookup: Lookup): string {
+  switch (lookup.kind) {
+    case 'recipient':
+      return `asks Route ${lookup.route} for the recipient`;
+    case 'authentication':
+      return 'asks for SPF, DKIM, DMARC and ARC';
+    case 'contentFilter':
+      return `asks the content filter at ${lookup.url}`;
+  }
 }

@@ -1,9 +1,10 @@
 import { authorsOf } from './headers.ts';
 import { parseAddress } from './ip/address.ts';
 import { canonicalDomain, type Path, parsePath } from './mailbox.ts';
+import type { Peer } from './original-client.ts';
 import type { Domain, Policy } from './policy.ts';
 import type { DataScope, RcptScope } from './stage.ts';
-import type { DataFacts, RcptFacts } from './types.ts';
+import type { ConnectFacts, DataFacts, RcptFacts } from './types.ts';
 
 /** Which view of the policy is judged: as enforced, or with every object in Audit enforced too. */
 export type View = 'enforced' | 'audited';
@@ -12,13 +13,12 @@ export type View = 'enforced' | 'audited';
 export function rcptScope(policy: Policy, facts: RcptFacts, view: View): RcptScope {
   const recipient = recipientPath(policy, facts.recipient);
   const domain = hostOf(policy, recipient, view);
-  const peer = parseAddress(facts.peer);
   return {
     policy,
     sender: parsePath(facts.envelopeFrom),
     recipient,
     ...(domain && { domain }),
-    ...(peer && { peer }),
+    ...peerOf(facts),
   };
 }
 
@@ -37,9 +37,16 @@ export function dataScope(policy: Policy, facts: DataFacts, view: View): DataSco
     sender: parsePath(facts.envelopeFrom),
     recipients,
     domains: [...domains],
+    ...peerOf(facts),
     ...(accountDomain && { accountDomain }),
     ...(from && { from }),
   };
+}
+
+/** Nothing if the address cannot be read. */
+function peerOf({ peer }: ConnectFacts): { readonly peer?: Peer } {
+  const address = parseAddress(peer);
+  return address === undefined ? {} : { peer: { role: 'peer', address } };
 }
 
 /**

@@ -1,10 +1,10 @@
 import type { Leg } from '../bundle/leg.ts';
 import type { SourceRef } from '../bundle/source.ts';
-import type { Address } from './ip/address.ts';
 import type { Mailbox, Path } from './mailbox.ts';
+import type { OriginalClient, Peer } from './original-client.ts';
 import type { Domain, Policy } from './policy.ts';
 import type { ReplyCase } from './reply.ts';
-import type { Because, Lookup } from './types.ts';
+import type { Because, HeaderField, Lookup, MarkedLeg } from './types.ts';
 
 /**
  * One stage of judgement. It sees the facts, the part of the policy they concern, and what earlier stages noted; it decides
@@ -35,11 +35,23 @@ export type Finding =
 
 /** What stages tell later ones and the verdict. */
 export interface Notes {
-  /** The allow entry that covers the peer (A6). */
+  /** The allow entry that covers the peer; behind a gateway the one that covers the original client (A6, A12). */
   readonly allowed?: Because;
   /** The peer is a registered hop of the domain's gateway. */
   readonly viaGateway?: boolean;
+  /** Set at end of DATA for mail via a gateway. */
+  readonly originalClient?: OriginalClient;
+  /** Why mail of a recipient domain (canonical name) goes to Junk; without an entry it goes to the Inbox. */
+  readonly junk?: ReadonlyMap<string, Because>;
+  /** Why the content filter is asked for viruses only (A6, D10). */
+  readonly virusOnly?: Because;
   readonly messageKey?: string;
+  /** The sender of the envelope is who it says (G9): SPF or an aligned signature passed. Absent: nobody has looked. */
+  readonly proven?: boolean;
+  /** Header fields for the top of every copy. */
+  readonly headers?: readonly HeaderField[];
+  /** One list for each recipient. */
+  readonly marked?: readonly (readonly MarkedLeg[])[];
   /** One list of legs for each recipient. */
   readonly legs?: readonly (readonly Leg[])[];
 }
@@ -60,7 +72,7 @@ export interface RcptScope extends MailScope {
   /** The hosted domain of the recipient. */
   readonly domain?: Domain;
   /** Undefined if the peer address cannot be read. */
-  readonly peer?: Address;
+  readonly peer?: Peer;
 }
 
 export interface DataScope extends MailScope {
@@ -68,6 +80,8 @@ export interface DataScope extends MailScope {
   readonly recipients: readonly { readonly recipient: Path; readonly domain?: Domain }[];
   /** Hosted domains of the recipients, without duplicates. */
   readonly domains: readonly Domain[];
+  /** Undefined if the peer address cannot be read. */
+  readonly peer?: Peer;
   /** The domain of the authenticated account. */
   readonly accountDomain?: Domain;
   /** Addresses of the From header; undefined if it is not one valid header. */

@@ -27,11 +27,90 @@ export interface TraceStep {
   readonly because?: Because;
 }
 
-/** Something a stage wants to know that only the outside can tell. Fetched by the MTA (or given on the command line). */
-export type Lookup = { readonly kind: 'recipient'; readonly route: string; readonly recipient: string };
+/** Does a Route know this recipient? */
+export interface RecipientLookup {
+  readonly kind: 'recipient';
+  readonly route: string;
+  readonly recipient: string;
+}
 
-/** The answers to look-ups that have been made so far, by `lookupKey`. */
+/** What do SPF, DKIM, DMARC and ARC say of the message? The answer goes into `DataFacts.authentication`. */
+export interface AuthenticationLookup {
+  readonly kind: 'authentication';
+  /** Address of the client whose mail it is, as text; absent if nobody knows it: then SPF is `none`. */
+  readonly client?: string;
+}
+
+/** What does the content filter say of the message? The answer goes into `DataFacts.contentFilter`. */
+export interface ContentFilterLookup {
+  readonly kind: 'contentFilter';
+  /** Of the normal worker of an rspamd. */
+  readonly url: string;
+  /** As in AuthenticationLookup. */
+  readonly client?: string;
+}
+
+/** Something a stage wants to know that only the outside can tell. Fetched by the MTA (or given on the command line). */
+export type Lookup = RecipientLookup | AuthenticationLookup | ContentFilterLookup;
+
+/** The answers to recipient look-ups that have been made so far, by `lookupKey`. */
 export type LookupAnswer = 'known' | 'unknown' | 'unavailable';
+
+/** Nobody was asked, and nobody will be: what `postern explain` says of things that only a live message shows. */
+type NotAsked = 'notAsked';
+
+/** Results of SPF and DKIM (RFC 8601 section 2.7). */
+export type AuthenticationResult =
+  | 'none'
+  | 'pass'
+  | 'fail'
+  | 'softfail'
+  | 'neutral'
+  | 'policy'
+  | 'temperror'
+  | 'permerror';
+
+export type DmarcPolicy = 'none' | 'quarantine' | 'reject';
+
+/** What the four methods found. Names and addresses in it come from the message: whoever writes them out looks at them first. */
+export interface Authentication {
+  readonly spf: {
+    readonly result: AuthenticationResult;
+    /** The address or name that was checked: MAIL FROM, or the name of EHLO for the null sender. */
+    readonly identity?: { readonly property: 'mailfrom' | 'helo'; readonly value: string };
+  };
+  /** One for each signature that was looked at. */
+  readonly dkim: readonly {
+    readonly result: AuthenticationResult;
+    readonly domain: string;
+    readonly selector: string;
+  }[];
+  readonly dmarc: {
+    readonly result: AuthenticationResult;
+    /** The From domain. */
+    readonly from?: string;
+    /** What its owner asks for where the result is `fail`: p, sp or np, one level less with t=y. */
+    readonly policy?: DmarcPolicy;
+  };
+  readonly arc: {
+    readonly result: 'none' | 'pass' | 'fail';
+    /** Domain of the newest seal. */
+    readonly sealer?: string;
+    /** The DMARC result that the newest sealer has recorded. */
+    readonly recordedDmarc?: string;
+  };
+}
+
+/** What a content filter said, or that it said nothing in time. */
+export type FilterAnswer =
+  | {
+      readonly kind: 'answer';
+      readonly action: string;
+      readonly score: number;
+      /** Names of the rules that matched. */
+      readonly symbols: readonly string[];
+    }
+  | { readonly kind: 'unavailable'; readonly problem: string };
 
 /** The client as the connection shows it. */
 export interface ConnectFacts {
@@ -83,6 +162,22 @@ export interface DataFacts extends MailFacts {
   readonly size: number;
   /** What the scanner of the bytes saw: bare CR, bare LF or NUL (G20). */
   readonly smuggling: 'none' | 'bareCr' | 'bareLf' | 'nul';
+  /** Absent until a stage has asked for it. */
+  readonly authentication?: Authentication | NotAsked;
+  /** Absent until a stage has asked for it. */
+  readonly contentFilter?: FilterAnswer | NotAsked;
+}
+
+/** A header field that Postern writes: name, and value without line breaks but folded where it is long. */
+export type HeaderField = readonly [name: string, value: string];
+
+/** A leg, and what is special about its copy of the message. */
+export interface MarkedLeg {
+  readonly leg: Leg;
+  /** Written above everything that all copies have. */
+  readonly headers: readonly HeaderField[];
+  /** Folder of a Maildir; absent: the inbox. */
+  readonly folder?: string;
 }
 
 /** What one accepted recipient turns into. */
@@ -106,6 +201,12 @@ export interface Accepted extends Judged {
   readonly legs: readonly Leg[];
   /** The same legs for each recipient, in the order of the facts. */
   readonly recipients: readonly RecipientLegs[];
+  /** Why mail of a recipient domain (canonical name) goes to Junk; without an entry it goes to the Inbox. */
+  readonly junk: ReadonlyMap<string, Because>;
+  /** At end of DATA: the same legs, in order, with what goes into their copies. */
+  readonly marked: readonly MarkedLeg[];
+  /** At end of DATA: header fields on top of every copy. */
+  readonly headers: readonly HeaderField[];
   /** True if an allow entry matched: the spam judgements are skipped (A6). */
   readonly allowed: boolean;
   /** What an object in Audit would have refused (G15). */

@@ -6,8 +6,8 @@ import type {
   Accepted,
   AuthenticatedAccount,
   DataFacts,
-  Lookup,
   LookupAnswer,
+  RecipientLookup,
   Refused,
   Reply,
   TraceStep,
@@ -57,7 +57,7 @@ export interface Explanation {
 }
 
 /** Answers a question that only the outside can answer: the Route that would be asked, say. */
-export type Answer = (lookup: Lookup) => LookupAnswer;
+export type Answer = (lookup: RecipientLookup) => LookupAnswer;
 
 /**
  * Judges one transaction as the MTA judges it: the same functions in the same order, stage by stage, with what the session
@@ -115,7 +115,9 @@ export function explainTransaction(
   if (message === undefined || accepted.length === 0 || closed) {
     return { recipients: verdicts, memory: { unknownSoFar, closed } };
   }
-  const facts = { ...client, envelopeFrom, recipients: accepted, lookups, heloName, ...message };
+  // Name servers and filters see live messages only. The trace says so where a stage would have asked.
+  const unasked = { authentication: 'notAsked', contentFilter: 'notAsked' } as const;
+  const facts = { ...client, envelopeFrom, recipients: accepted, lookups, heloName, ...message, ...unasked };
   const end = decide(() => judgeData(policy, facts));
   return {
     recipients: judgedAtEnd(verdicts, end),
@@ -172,6 +174,7 @@ function decideWithLookups(
   for (let asked = 0; asked <= maxLookups; asked += 1) {
     const verdict = judge();
     if (verdict.verdict !== 'need') return verdict;
+    if (verdict.lookup.kind !== 'recipient') break;
     lookups.set(lookupKey(verdict.lookup), answer(verdict.lookup));
   }
   throw new Error('the decision engine keeps asking for look-ups: this is a defect, please report it');

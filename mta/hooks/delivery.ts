@@ -89,7 +89,7 @@ export function bounce(runtime: Runtime, mail: HarakaMail, error: Error): Outcom
   const entry = mail.todo.mail_from.isNull()
     ? 'doubleBounces'
     : leg?.onFailure === 'Ledger'
-      ? 'suppressedNdrs'
+      ? (leg.ledgerEntry ?? 'suppressedNdrs')
       : 'backscatterAvoided';
   runtime.ledger.add(entry);
   if (expired) runtime.ledger.add('expired');

@@ -32,9 +32,11 @@ export function mail(runtime: Runtime, connection: HarakaConnection): Outcome {
     from,
     startedAt: Date.now(),
     accepted: [],
+    audited: 0,
     refused: [],
     lookups: new Map(),
-    legs: [],
+    marked: [],
+    headers: [],
   });
   return {
     kind: 'ok',
@@ -73,6 +75,7 @@ async function askAndJudge(
 ): Promise<Accepted | Refused> {
   let verdict: Verdict = first;
   while (verdict.verdict === 'need') {
+    if (verdict.lookup.kind !== 'recipient') throw new Error('the policy asks about a message at RCPT');
     const key = lookupKey(verdict.lookup);
     if (envelope.lookups.has(key)) throw new Error(`the policy asked twice for ${key}`);
     envelope.lookups.set(key, await runtime.lookUp(verdict.lookup));
@@ -93,6 +96,8 @@ function answer(
   if (verdict.verdict === 'accept') {
     envelope.messageKey ??= verdict.messageKey;
     envelope.accepted.push(facts.recipient);
+    for (const { because } of verdict.audited) runtime.metrics.auditedRefusal(domain, because);
+    if (verdict.audited.length > 0) envelope.audited += 1;
     return {
       kind: 'ok',
       value: toDsn(runtime.haraka, { code: 250, enhanced: '2.1.5', text: 'Recipient OK' }),

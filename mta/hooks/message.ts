@@ -1,8 +1,11 @@
-import type { Leg } from '../../bundle/leg.ts';
+import { isForeign, type OwnFields } from '../../policy/foreign.ts';
+import type { Policy } from '../../policy/load.ts';
+import type { Accepted, DataFacts, MarkedLeg, Refused } from '../../policy/types.ts';
 import { dataFacts } from '../facts.ts';
 import type { Deadline } from '../guard.ts';
 import type { HarakaConnection } from '../haraka.ts';
-import { Message } from '../message.ts';
+import { askAboutMessage } from '../lookups/ask.ts';
+import { headerBlock, Message } from '../message.ts';
 import { queueAddress } from '../outbound/queue-address.ts';
 import { fromTable, type Outcome, proceed, refusal, shuttingDown } from '../outcome.ts';
 import type { Runtime } from '../runtime.ts';
@@ -18,13 +21,12 @@ export function data(runtime: Runtime, connection: HarakaConnection): Outcome {
 }
 
 /** End of DATA: one answer for all recipients. */
-export function dataPost(runtime: Runtime, connection: HarakaConnection): Outcome {
+export function dataPost(runtime: Runtime, connection: HarakaConnection): Outcome | Promise<Outcome> {
   const envelope = envelopeOf(connection);
   const message = requireMessage(envelope);
   // G12: 552, not the 550 of Haraka.
   if (message.tooLarge || message.headerTooLarge) return ended(envelope, fromTable('size', 'tooBig'));
-  // Joined here, once: the scan for NUL needs it, and so does filing.
-  message.toWire();
+  message.scanForNul();
   return judgeMessage(runtime, sessionOf(connection), envelope, message);
 }
 
@@ -34,17 +36,36 @@ export function judgeMessage(
   session: Session,
   envelope: Envelope,
   message: Message,
-): Outcome {
+): Outcome | Promise<Outcome> {
   const facts = dataFacts(session, envelope, message, runtime.now());
   const verdict = runtime.judge.data(runtime.bundles.current?.policy, facts);
+  if (verdict.verdict !== 'need') return settle(runtime, envelope, facts, verdict);
+  return askAboutMessage(runtime, session, { facts, message, first: verdict }).then((settled) =>
+    settle(runtime, envelope, facts, settled),
+  );
+}
+
+function settle(
+  runtime: Runtime,
+  envelope: Envelope,
+  facts: DataFacts,
+  verdict: Accepted | Refused,
+): Outcome {
   if (verdict.verdict === 'accept') {
-    envelope.legs = distinct(verdict.legs);
+    envelope.marked = distinct(verdict.marked);
+    envelope.headers = verdict.headers;
+    countAudited(runtime, envelope, verdict);
     return proceed;
   }
-  if (verdict.verdict === 'need') throw new Error('the policy needs a look-up at the end of DATA');
   runtime.metrics.verdict('message', verdict.because, verdict.verdict);
   recordRefusal(runtime, facts, envelope, verdict);
   return ended(envelope, refusal(verdict));
+}
+
+/** What RCPT would have refused does not come to the end of DATA, so it counts once. */
+function countAudited(runtime: Runtime, { accepted, audited }: Envelope, verdict: Accepted): void {
+  if (audited === accepted.length) return;
+  for (const { because } of verdict.audited) runtime.metrics.auditedRefusal('message', because);
 }
 
 /** Files the message; only then it is answered 250. */
@@ -56,18 +77,16 @@ export async function queue(
   const envelope = envelopeOf(connection);
   const { transaction } = connection;
   if (transaction === null) throw new Error('nothing to queue');
-  const received = Buffer.from(`Received: ${connection.received_line()}\r\n`);
-  const wire = Buffer.concat([received, requireMessage(envelope).toWire()]);
-  const { legs } = envelope;
-  if (legs.length === 0) throw new Error('accepted recipients without a destination');
+  const { marked, headers } = envelope;
+  if (marked.length === 0) throw new Error('accepted recipients without a destination');
+  const policy = runtime.bundles.current?.policy;
+  const own = ownFields(policy, marked, runtime.settings.heloName);
+  const wire = Buffer.concat([
+    headerBlock([...headers, ['Received', connection.received_line()]]),
+    requireMessage(envelope).toWire((name, value) => isForeign(name, value, own)),
+  ]);
   await runtime.store.file(
-    {
-      id: transaction.uuid,
-      from: queueAddress(envelope.from),
-      legs,
-      wire,
-      policy: runtime.bundles.current?.policy,
-    },
+    { id: transaction.uuid, from: queueAddress(envelope.from), marked, wire, policy },
     deadline,
   );
   envelope.outcome = { code: 250, enhanced: '2.0.0', text: 'Accepted' };
@@ -85,7 +104,7 @@ export function resetTransaction(runtime: Runtime, connection: HarakaConnection)
 }
 
 function logTransaction(runtime: Runtime, { connection, account }: Session, envelope: Envelope): void {
-  const { outcome, accepted, refused, legs, message } = envelope;
+  const { outcome, accepted, refused, marked, message } = envelope;
   if (message !== undefined) {
     runtime.metrics.message(
       outcome === undefined || outcome.code < 300 ? 'accepted' : outcome.code < 500 ? 'deferred' : 'refused',
@@ -100,7 +119,7 @@ function logTransaction(runtime: Runtime, { connection, account }: Session, enve
     account: account?.name,
     from: envelope.from,
     accepted,
-    legs: legs.map(describeLeg),
+    legs: marked.map(describeLeg),
     refused: refused.map(({ recipient, reply, ref }) => ({
       recipient,
       reply: `${reply.code} ${reply.enhanced} ${reply.text} (ref ${ref})`,
@@ -111,8 +130,8 @@ function logTransaction(runtime: Runtime, { connection, account }: Session, enve
   });
 }
 
-function describeLeg({ recipient, hop, purpose }: Leg) {
-  return { to: recipient, via: hop.kind === 'Route' ? hop.route : hop.kind, purpose };
+function describeLeg({ leg: { recipient, hop, purpose }, folder }: MarkedLeg) {
+  return { to: recipient, via: hop.kind === 'Route' ? hop.route : hop.kind, purpose, folder };
 }
 
 function requireMessage({ message }: Envelope): Message {
@@ -121,12 +140,21 @@ function requireMessage({ message }: Envelope): Message {
 }
 
 /** A recipient that was named twice gets one copy. */
-function distinct(legs: readonly Leg[]): Leg[] {
-  return [
-    ...new Map(
-      legs.map((leg) => [JSON.stringify([leg.domain, leg.recipient, leg.hop, leg.purpose]), leg]),
-    ).values(),
-  ];
+function distinct(marked: readonly MarkedLeg[]): MarkedLeg[] {
+  const byPlace = marked.map(
+    (one) =>
+      [JSON.stringify([one.leg.domain, one.leg.recipient, one.leg.hop, one.leg.purpose]), one] as const,
+  );
+  return [...new Map(byPlace).values()];
+}
+
+/** What only we may have written, into mail for these legs. */
+function ownFields(policy: Policy | undefined, marked: readonly MarkedLeg[], authservId: string): OwnFields {
+  const domains = new Set(marked.map(({ leg }) => leg.domain));
+  const junkHeaders = [...domains].flatMap(
+    (domain) => policy?.domains.get(domain)?.policy.junk.header.name ?? [],
+  );
+  return { authservId, junkHeaders };
 }
 
 function ended(envelope: Envelope, outcome: Outcome): Outcome {

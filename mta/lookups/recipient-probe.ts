@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { RoutePolicy } from '../../bundle/route-policy.ts';
-import type { Lookup, LookupAnswer } from '../../policy/types.ts';
+import type { LookupAnswer, RecipientLookup } from '../../policy/types.ts';
 import { RouteConcurrency } from '../outbound/concurrency.ts';
 import { findRoute, type RouteBook } from './route-book.ts';
 import { openRoute, type RouteCredentials } from './route-session.ts';
@@ -58,7 +58,7 @@ export class RecipientProbe {
   }
 
   /** Never rejects: what cannot be found out is `unavailable`, which the policy answers with 451. */
-  async lookUp({ route: name, recipient }: Lookup): Promise<LookupAnswer> {
+  async lookUp({ route: name, recipient }: RecipientLookup): Promise<LookupAnswer> {
     const book = this.options.book();
     const found = book && findRoute(book, name);
     if (found === undefined) return 'unavailable';

@@ -27,7 +27,7 @@ export const contentFilter = object(
       'Reject',
     ]).default('Junk'),
     virusSymbols: setOf(
-      'Symbols that mean a virus. They count even where the spam filter is skipped.',
+      'Symbols that mean a virus: the message is refused with 550, also where the spam filter is skipped.',
       withRules(text('Name of a symbol.', { min: 1, max: 128 }), [
         matches('^[A-Za-z0-9_]+$', 'must be letters, digits and underscores'),
       ]),
@@ -45,7 +45,7 @@ export const authentication = object('What SPF, DKIM and DMARC of the sender dec
   ]).default('Mark'),
   dkim: oneOf('Mark: the result is written into the message.', ['Disabled', 'Mark']).default('Mark'),
   dmarc: oneOf(
-    'Quarantine: a fail is filed as spam. Reject: a fail is refused with 550 5.7.26 if the domain publishes p=reject.',
+    'Quarantine: a fail is filed as spam if the domain publishes p=quarantine or p=reject. Reject: it is refused with 550 5.7.26 if the domain publishes p=reject.',
     ['Disabled', 'Mark', 'Quarantine', 'Reject'],
   ).default('Quarantine'),
   trustedArcSealers: setOf(

@@ -79,6 +79,7 @@ test('every rendered file reads back through haraka-config as it was meant', asy
     heloName: 'mx.example.com',
     maxMessageBytes: 104_857_600,
     proxyProtocolFrom: [],
+    resolvers: [],
     perDestinationConcurrency: 20,
   });
 });

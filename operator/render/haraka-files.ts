@@ -125,8 +125,9 @@ function retrySchedule({ retryIntervalsSeconds, queueLifetimeSeconds }: MtaSetti
 }
 
 function mtaJson(settings: MtaSettings, namespace: string, mta: string): string {
-  const { heloName, maxMessageBytes, proxyProtocolFrom, perDestinationConcurrency } = settings;
-  const content = { namespace, mta, heloName, maxMessageBytes, proxyProtocolFrom, perDestinationConcurrency };
+  const { heloName, maxMessageBytes, proxyProtocolFrom, resolvers, perDestinationConcurrency } = settings;
+  const limits = { maxMessageBytes, perDestinationConcurrency };
+  const content = { namespace, mta, heloName, proxyProtocolFrom, resolvers, ...limits };
   return `${JSON.stringify(content, undefined, 2)}\n`;
 }
 

@@ -25,15 +25,19 @@ export function randomSessions(random: Random, world: World, size: number): read
   while (left > 0) {
     const count = Math.min(left, 1 + random.int(8));
     left -= count;
-    const transactions = Array.from({ length: count }, () => randomTransaction(random, world));
-    sessions.push({ ...randomClient(random, world), tls: random.chance(0.25), transactions });
+    const client = randomClient(random, world);
+    const isHop = world.hops.includes(client.peer);
+    const transactions = Array.from({ length: count }, () =>
+      isHop && random.chance(0.8) ? gatewayTransaction(random, world) : randomTransaction(random, world),
+    );
+    sessions.push({ ...client, tls: random.chance(0.25), transactions });
   }
   return sessions;
 }
 
 function randomClient(random: Random, world: World): Pick<CaseSession, 'peer' | 'proxyLine'> {
   if (random.chance(0.1)) return { peer: `127.0.${random.int(4)}.${1 + random.int(250)}` };
-  const peer = random.pick(world.addresses);
+  const peer = random.pick(random.chance(0.2) ? world.hops : world.addresses);
   if (peer.includes(':')) return { peer, proxyLine: `PROXY TCP6 ${peer} ::1 40000 25` };
   if (random.chance(0.1))
     return { peer: `::ffff:${peer}`, proxyLine: `PROXY TCP6 ::ffff:${peer} ::1 40000 25` };
@@ -48,6 +52,16 @@ function randomTransaction(random: Random, world: World): CaseTransaction {
     : Array.from({ length: 1 + random.int(4) }, () => randomRecipient(random, world));
   const transaction = { envelopeFrom, recipients };
   return random.chance(0.15) ? { ...transaction, message: randomMessage(random, world) } : transaction;
+}
+
+/** What a gateway hands over: mostly clean mail, so that it is judged to the end. */
+function gatewayTransaction(random: Random, world: World): CaseTransaction {
+  const recipients = Array.from(
+    { length: 1 + random.int(2) },
+    () => `${random.pick([...world.people, 'abuse'])}@${random.pick(world.domains)}`,
+  );
+  const head = `${randomTrace(random, world)}From: someone@elsewhere.example\nSubject: ${random.int(3)} hello\n`;
+  return { envelopeFrom: 'someone@elsewhere.example', recipients, message: `${head}\nHello.\n` };
 }
 
 function randomSender(random: Random, world: World): string {
@@ -152,5 +166,27 @@ function randomMessage(random: Random, world: World): string {
     `From: a@${domain}\nFrom: b@${domain}`,
     'Subject: no author',
   ]);
-  return `${from}\nTo: you@example.test\nMessage-ID: <${random.int(1e9)}@${domain}>\nDate: Wed, 25 Nov 2026 10:00:00 +0000\n\nHello.\n`;
+  return `${randomTrace(random, world)}${from}\nTo: you@example.test\nMessage-ID: <${random.int(1e9)}@${domain}>\nDate: Wed, 25 Nov 2026 10:00:00 +0000\n\nHello.\n`;
+}
+
+/** Received lines as gateways and forgers write them, around the addresses that lists and gateways know. */
+function randomTrace(random: Random, world: World): string {
+  const lines = Array.from({ length: random.int(5) }, () => {
+    const address = random.pick(random.chance(0.4) ? [...world.hops, '127.0.0.1'] : world.addresses);
+    const other = random.pick(world.addresses);
+    const literal = address.includes(':') ? `IPv6:${address}` : address;
+    const from = random.pick([
+      `from [${other}] (unknown [${literal}])`,
+      `from client.example (mail.client.example [${literal}])`,
+      `from client.example (client.example. [${literal}])`,
+      `from client.example ([${address}] helo=[${other}])`,
+      `from [${address}] (helo=[${other}])`,
+      `from CLIENT.example (${address})`,
+      `from client.example (HELO [${other}]) (${address})`,
+      `from client.example (a [${literal}]) (b [${other}])`,
+      `from [${address}]`,
+    ]);
+    return `Received: ${from}\n by hop.example with ESMTP id 1; Wed, 25 Nov 2026 10:00:00 +0000\n`;
+  });
+  return lines.join('') + random.pick(['', 'X-Gateway: spam\n', 'X-Gateway: clean\n']);
 }

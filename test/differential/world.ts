@@ -9,6 +9,8 @@ export interface World {
   readonly people: readonly string[];
   /** Addresses in, and just beside, the entries of the lists. */
   readonly addresses: readonly string[];
+  /** Registered addresses of the gateway, should the world have one. */
+  readonly hops: readonly string[];
   /** Sender domains that need TLS for some recipient domain. */
   readonly tlsPeers: readonly string[];
 }
@@ -17,6 +19,7 @@ const apiVersion = 'postern.dev/v1alpha1';
 const domains = ['alpha.test', 'beta.test', 'gamma.test', 'sub.alpha.test'];
 const people = ['alice', 'bob', 'carol', 'sales', 'o.brien'];
 const tlsPeers = ['bank.example', 'clinic.example'];
+const hops = ['10.20.0.1', '10.20.0.2', '2001:db8:aa::1'];
 const past = '2020-01-01T00:00:00Z';
 const future = '2099-01-01T00:00:00Z';
 
@@ -26,7 +29,7 @@ export function randomWorld(random: Random): World {
     ...domains.map((domain, position) => mailDomain(random, domain, position)),
     ...['one', 'two', 'three', 'four', 'five', 'six'].map((name) => accessList(random, name, entries)),
     ...(random.chance(0.7) ? [tlsPolicy(random)] : []),
-    ...(random.chance(0.5) ? [gateway(random, entries)] : []),
+    ...(random.chance(0.8) ? [gateway(random)] : []),
     route(),
     {
       apiVersion: 'v1',
@@ -42,6 +45,7 @@ export function randomWorld(random: Random): World {
     },
     domains,
     people,
+    hops,
     addresses: [...entries.flatMap(around), '192.0.2.200', '2001:db8:ffff::1'],
     tlsPeers: [...tlsPeers, 'mx.clinic.example'],
   };
@@ -122,8 +126,7 @@ function tlsPolicy(random: Random): object {
   });
 }
 
-function gateway(random: Random, entries: readonly string[]): object {
-  const addresses = entries.filter((entry) => !entry.includes('/')).slice(0, 3);
+function gateway(random: Random): object {
   return object('InboundGateway', 'filter', {
     domainRefs: random.some(
       domains.map((_, at) => ({ name: `domain-${at}` })),
@@ -132,8 +135,12 @@ function gateway(random: Random, entries: readonly string[]): object {
     ),
     suspend: random.chance(0.2),
     enforcement: random.chance(0.2) ? 'Audit' : 'Enforce',
-    addresses: addresses.length > 0 ? addresses : ['192.0.2.77'],
+    addresses: hops,
     onlyFromGateway: random.chance(0.7),
+    spam: {
+      junkPatterns: random.some(['^X-Gateway: spam$', '(?i)subject: .*hello', '(a+)+$'], 0, 3),
+      skipContentFilter: random.chance(0.5),
+    },
   });
 }
 

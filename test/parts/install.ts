@@ -24,6 +24,7 @@ const parts = {
     programs: ['/usr/sbin/dockerd', '/usr/sbin/iptables', '/usr/sbin/ip', '/usr/bin/mmdebstrap'],
   },
   postfix: { packages: ['postfix'], programs: ['/usr/lib/postfix/sbin/master', '/usr/sbin/smtp-sink'] },
+  rspamd: { packages: ['rspamd'], programs: ['/usr/bin/rspamd'] },
 } as const;
 type Part = keyof typeof parts;
 const partNames = Object.keys(parts).filter(isPart);

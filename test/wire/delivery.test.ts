@@ -80,7 +80,7 @@ describe('LMTP', () => {
     expect(sink.mails.map(({ to }) => to)).toEqual([['info@example.com'], ['sales@example.com']]);
   });
 
-  test('the message arrives byte for byte below our Received line', async () => {
+  test('the message arrives byte for byte below our marker and our Received line', async () => {
     const sink = keep(await startSink({ lmtp: true }));
     const mta = await startWith([route('store', sink.port, { protocol: 'LMTP' })]);
     const data = `Subject:  odd   spacing\r\nFROM: a@b.example\r\nX-Long: ${'x'.repeat(3000)}\r\n\tfolded\r\n\r\n\xe4\xf6 ..\r\n..dot\r\n\r\n`;
@@ -88,7 +88,9 @@ describe('LMTP', () => {
     expect((await session.mail({ to: ['info@example.com'], data })).at(-1)).toMatch(/^250 /);
     await eventually(() => sink.mails.length === 1, 'the sink has the mail');
     const arrived = sink.mails[0]?.data ?? '';
-    expect(arrived).toMatch(/^Received: from client\.example \(\[127\.0\.0\.1\]\)\r\n\tby mx\.mta\.example/);
+    expect(arrived).toMatch(
+      /^X-Spam-Flag: NO\r\nReceived: from client\.example \(\[127\.0\.0\.1\]\)\r\n\tby mx\.mta\.example/,
+    );
     expect(arrived.slice(arrived.indexOf('Subject:'))).toBe(data.replace('\r\n..dot', '\r\n.dot'));
   });
 });

@@ -1,7 +1,7 @@
 import { mtaCommand } from '../../mta/options.ts';
 import { runMta } from '../../mta/run.ts';
 import { productParts } from '../../mta/start.ts';
-import type { Lookup, LookupAnswer, Needed } from '../../policy/types.ts';
+import type { LookupAnswer, Needed, RecipientLookup } from '../../policy/types.ts';
 
 /**
  * The MTA with parts that are broken on purpose, in the way that a local part or a header names: `throw`, `reject`, `hang`.
@@ -19,7 +19,7 @@ function need(name: string | undefined): Needed | undefined {
   return { verdict: 'need', trace: [], lookup: { kind: 'recipient', route: name, recipient: name } };
 }
 
-function lookUp({ route }: Lookup): Promise<LookupAnswer> {
+function lookUp({ route }: RecipientLookup): Promise<LookupAnswer> {
   return route === 'reject' ? Promise.reject(new Error('rejected on purpose')) : new Promise(() => undefined);
 }
 

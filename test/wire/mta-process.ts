@@ -196,9 +196,10 @@ export class MtaProcess {
       .filter(test);
   }
 
-  /** The mails in a mailbox. */
-  async mailbox(domain: string, localPart: string): Promise<string[]> {
-    const directory = join(this.directory, 'mail', domain, localPart, 'Maildir', 'new');
+  /** The mails in a mailbox, or in a folder of it. */
+  async mailbox(domain: string, localPart: string, folder?: string): Promise<string[]> {
+    const maildir = join(this.directory, 'mail', domain, localPart, 'Maildir');
+    const directory = join(maildir, ...(folder === undefined ? [] : [`.${folder}`]), 'new');
     const names = await readdir(directory).catch(() => []);
     return Promise.all(names.map((name) => readFile(join(directory, name), 'latin1')));
   }

@@ -252,7 +252,9 @@ export class Standalone {
     const flags = Object.entries({ ...folders, ...listen }).flatMap(([name, value]) => [`--${name}`, value]);
     const proxies =
       this.options.proxyFrom.length === 0 ? [] : ['--proxy-from', this.options.proxyFrom.join(',')];
-    return ['--disable-warning=ExperimentalWarning', this.options.mtaProgram, ...flags, ...proxies];
+    const { resolvers } = this.options.dns;
+    const dns = resolvers.length === 0 ? [] : ['--resolver', resolvers.join(',')];
+    return ['--disable-warning=ExperimentalWarning', this.options.mtaProgram, ...flags, ...proxies, ...dns];
   }
 
   private async token(): Promise<string> {
