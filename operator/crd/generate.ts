@@ -10,6 +10,7 @@ import { kinds } from '../api/index.ts';
 import type { KindDefinition } from '../api/kind.ts';
 import { mtaSettings } from '../api/mta-settings.ts';
 import { admissionPolicies } from './admission-policy.ts';
+import { argocdFiles } from './argocd.ts';
 import { customResourceDefinition, kindSchema } from './crd.ts';
 import { documentSchema, manifestSchema } from './json-schema.ts';
 import { lintSchema } from './lint.ts';
@@ -56,6 +57,7 @@ export function generatedFiles(definitions: readonly KindDefinition[]): Map<stri
   files.set('docs/reference/api.md', apiReference(documented));
   files.set('docs/reference/conditions.md', conditionReference(documented));
   files.set('docs/reference/mta-settings.md', settingsReference(settings));
+  for (const [path, content] of argocdFiles(definitions)) files.set(path, content);
   return files;
 }
 

@@ -23,6 +23,7 @@ const parts = {
     packages: ['docker.io', 'iproute2', 'iptables', 'mmdebstrap'],
     programs: ['/usr/sbin/dockerd', '/usr/sbin/iptables', '/usr/sbin/ip', '/usr/bin/mmdebstrap'],
   },
+  lua: { packages: ['lua5.1'], programs: ['/usr/bin/lua5.1'] },
   postfix: { packages: ['postfix'], programs: ['/usr/lib/postfix/sbin/master', '/usr/sbin/smtp-sink'] },
   rspamd: { packages: ['rspamd'], programs: ['/usr/bin/rspamd'] },
 } as const;
