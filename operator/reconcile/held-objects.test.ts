@@ -88,7 +88,7 @@ const acting = {
 };
 
 describe('held objects', () => {
-  it('G16: a paused object stays as it was compiled last through every edit, until it is resumed', () => {
+  it('G16, OP8: a paused object stays as it was compiled last through every edit, until it is resumed', () => {
     const held = new HeldObjects();
     expect(blocks(held, blocked('192.0.2.1'))).toEqual(['192.0.2.1']);
     expect(blocks(held, blocked('192.0.2.2', pause))).toEqual(['192.0.2.1']);

@@ -86,30 +86,36 @@ describe('kubectl', () => {
     expect(wide[0]?.output).toMatch(/least-maildomain +\S+ +Unknown .*Pending/);
   });
 
-  test.each(kinds)('$kind: a new object says Unknown/Pending in all shared conditions', async (kind) => {
-    const created = await server.create(
-      manifest(kind.kind, `new-${kind.singular}`, Object(least[kind.kind]?.spec)),
-    );
-    expect(created.ok).toBe(true);
-    const { output } = await kubectl(['get', kind.plural, `new-${kind.singular}`, '-o', 'json']);
-    const read: unknown = JSON.parse(output);
-    const pending = { status: 'Unknown', reason: 'Pending' };
-    expect(read).toMatchObject({
-      status: {
-        conditions: ['Accepted', 'ResolvedRefs', 'Programmed', 'Ready'].map((type) => ({ type, ...pending })),
-      },
-    });
-    // The operator reads it as a tenant wrote it, status and all.
-    const parsed = parseObject(kind.kind, read);
-    expect(parsed.ok && parsed.object.status?.conditions).toHaveLength(4);
-    const waited = await kubectl([
-      'wait',
-      '--for=condition=Ready',
-      `${kind.plural}/new-${kind.singular}`,
-      '--timeout=0',
-    ]);
-    expect(waited.code).toBe(1);
-  });
+  test.each(kinds)(
+    'ST1, ST3: $kind: a new object says Unknown/Pending in all shared conditions',
+    async (kind) => {
+      const created = await server.create(
+        manifest(kind.kind, `new-${kind.singular}`, Object(least[kind.kind]?.spec)),
+      );
+      expect(created.ok).toBe(true);
+      const { output } = await kubectl(['get', kind.plural, `new-${kind.singular}`, '-o', 'json']);
+      const read: unknown = JSON.parse(output);
+      const pending = { status: 'Unknown', reason: 'Pending' };
+      expect(read).toMatchObject({
+        status: {
+          conditions: ['Accepted', 'ResolvedRefs', 'Programmed', 'Ready'].map((type) => ({
+            type,
+            ...pending,
+          })),
+        },
+      });
+      // The operator reads it as a tenant wrote it, status and all.
+      const parsed = parseObject(kind.kind, read);
+      expect(parsed.ok && parsed.object.status?.conditions).toHaveLength(4);
+      const waited = await kubectl([
+        'wait',
+        '--for=condition=Ready',
+        `${kind.plural}/new-${kind.singular}`,
+        '--timeout=0',
+      ]);
+      expect(waited.code).toBe(1);
+    },
+  );
 
   test('CRD9: field selectors', async () => {
     const names = async (plural: string, selector: string) =>
@@ -168,7 +174,7 @@ describe('long lists through kubectl', () => {
   });
 });
 
-describe('fields that keep their first value', () => {
+describe('CRD11: fields that keep their first value', () => {
   const immutable = 'may not be changed: create a new object instead';
   const optional = 'may not be set, changed or removed later: create a new object instead';
   const rows: [string, Manifest['kind'], object, object, string][] = [

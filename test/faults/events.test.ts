@@ -55,7 +55,7 @@ async function stored(): Promise<unknown> {
 }
 const writes = () => proxy.requests.filter(({ kind }) => kind === 'write').length;
 
-test('an event is on its object, where kubectl shows it', async () => {
+test('OP7: an event is on its object, where kubectl shows it', async () => {
   const events = recorder();
   events.record(unreachable());
   await events.stop();

@@ -143,7 +143,7 @@ const widgets = {
   },
 };
 
-test('a status is applied: fields left out are removed, the same again writes nothing, and nothing is swallowed', async () => {
+test('ST10: a status is applied: fields left out are removed, the same again writes nothing, and nothing is swallowed', async () => {
   const widget = { apiVersion: 'test.postern.dev/v1', kind: 'Widget', metadata: { name: 'w' } };
   await cluster.current.kubectl('admin', ['apply', '-f', '-'], JSON.stringify(widgets));
   await kubectl('wait', '--for=condition=Established', 'crd/widgets.test.postern.dev', '--timeout=30s');

@@ -141,7 +141,7 @@ async function loadable(): Promise<string | undefined> {
   return shards.every(({ file }: { file: string }) => files.has(file)) ? bundleHash : undefined;
 }
 
-test('X5: ended before any of its writes, it leaves a whole set, and comes to the same end', async () => {
+test('X5, OP1: ended before any of its writes, it leaves a whole set, and comes to the same end', async () => {
   const first = rendered({ 1: 'one', 2: 'two', 3: 'three' }, { 0: 'key' });
   const second = rendered({ 1: 'ONE', 2: 'two', 4: 'FOUR' }, { 0: 'key' });
   await deliver(first, false);
@@ -196,7 +196,7 @@ test('what is equal is not written again', async () => {
   expect(proxy.requests.filter(({ kind }) => kind === 'write')).toEqual([]);
 });
 
-test('an object of our name that is not ours is not touched, and no index names what could not be written', async () => {
+test('OP6: an object of our name that is not ours is not touched, and no index names what could not be written', async () => {
   const mta = rendered({ 1: 'one', 2: 'two' });
   const foreign = {
     apiVersion: 'v1',

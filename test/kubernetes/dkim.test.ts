@@ -156,7 +156,7 @@ test('X9: a truncated key and another key are named, and left as they are', asyn
   await space.waitForCondition('dkimkeys', 'signed', 'Ready', /^True/, 10_000);
 });
 
-test('the private key stands in Secrets alone: not in status, events, ConfigMaps or hashes of them', async () => {
+test('OP7: the private key stands in Secrets alone: not in status, events, ConfigMaps or hashes of them', async () => {
   const key = Buffer.from(
     (await space.admin.get(secretPath('signed')))?.data['tls.key'] ?? '',
     'base64',

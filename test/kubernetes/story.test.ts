@@ -70,7 +70,7 @@ async function waitForReconciles(count: number): Promise<void> {
   await waitFor(`${count} more reconciles`, reconciles, (now) => now >= before + count);
 }
 
-test('the quickstart, applied by a tenant, becomes Ready', async () => {
+test('ST9: the quickstart, applied by a tenant, becomes Ready', async () => {
   const files = (await readdir(manifests))
     .filter((file) => file !== 'mta.yaml')
     .flatMap((file) => ['-f', `${manifests}/${file}`]);
@@ -88,7 +88,7 @@ test('A1 A10 B1: the verdicts on the wire are those of the manifests', async () 
   expect(await verdict(smtpOf('mail-0'), '127.0.0.99', 'someone@foreign.example')).toMatch(/^550 5\.7\.1 /);
 });
 
-test('an edited list acts on the wire, and its status says so', async () => {
+test('ST2: an edited list acts on the wire, and its status says so', async () => {
   const patch = JSON.stringify({ spec: { addresses: ['127.0.0.10', '127.0.0.30', '127.0.0.20'] } });
   await space.kubectl(['patch', 'ipaccesslist', 'partners', '--type=merge', '-p', patch]);
   await waitForVerdict(smtpOf('mail-0'), '127.0.0.20', 'alice@example.com', /^250 /);
@@ -151,7 +151,7 @@ test('G7: while one of two pods is held back, Programmed names it; when it is ba
   await space.waitForCondition('maildomains', 'shared', 'Ready', /^True/);
 });
 
-test('ST4 Q10: while nothing changes, nothing is written: not by resyncs, not by a restart', async () => {
+test('ST4, ST5, ST7, Q10: while nothing changes, nothing is written: not by resyncs, not by a restart', async () => {
   await waitForReconciles(3);
   const before = await space.versions();
   // Every 0.4 s, and a full LIST every 0.7 s.
