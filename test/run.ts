@@ -1,11 +1,14 @@
 // Runs every suite and writes `<passed> <failed>` to POSTERN_TEST_SUMMARY for .ci/run. `make test` is this file.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as z from 'zod';
 
 const report = z.object({ numPassedTests: z.int(), numFailedTests: z.int(), numPendingTests: z.int() });
+
+/** Milliseconds that the runner has to end after it has written its report. */
+const lingerMs = 60_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-test-'));
 const reportFile = join(folder, 'report.json');
@@ -21,6 +24,17 @@ const runner = spawn(
   ],
   { stdio: ['ignore', 'inherit', 'inherit'] },
 );
+
+// A test that fails can leave a process behind that holds a pipe of its worker: the report is written, and vitest waits for ever.
+const watch = setInterval(() => {
+  if (!existsSync(reportFile)) return;
+  clearInterval(watch);
+  setTimeout(() => {
+    console.error(`postern: the tests have ended and their runner has not: a test left a process behind`);
+    runner.kill('SIGKILL');
+  }, lingerMs).unref();
+}, 1_000);
+watch.unref();
 
 runner.on('exit', (code) => {
   const counted = readReport();

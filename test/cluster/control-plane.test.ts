@@ -1,5 +1,6 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { globSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { startChild } from './child.ts';
@@ -62,18 +63,30 @@ test('no server outlives a runner that was killed', async () => {
   const runner = spawn(process.execPath, ['--input-type=module', '-e', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const [line] = await once(runner.stdout, 'data');
-  const folder = String(line).trim().replace('/apiserver.crt', '');
-  const servers = () =>
-    execFileSync('ps', ['-eo', 'args'])
-      .toString()
-      .split('\n')
-      .filter((args) => args.includes(folder) && !args.startsWith('ps'));
-  expect(servers().length).toBeGreaterThanOrEqual(2);
-  runner.kill('SIGKILL');
-  await expect.poll(servers, { timeout: 10_000 }).toEqual([]);
-  execFileSync('rm', ['-rf', folder]);
+  try {
+    const [line] = await once(runner.stdout, 'data');
+    const folder = String(line).trim().replace('/apiserver.crt', '');
+    expect(commandsOf(folder).length).toBeGreaterThanOrEqual(2);
+    runner.kill('SIGKILL');
+    await expect.poll(() => commandsOf(folder), { timeout: 10_000 }).toEqual([]);
+    rmSync(folder, { recursive: true, force: true });
+  } finally {
+    runner.kill('SIGKILL');
+  }
 });
+
+/** Command lines of the processes that have a text in theirs. */
+function commandsOf(text: string): string[] {
+  return globSync('/proc/[0-9]*/cmdline').flatMap((file) => {
+    try {
+      const command = readFileSync(file, 'utf8').replaceAll('\0', ' ');
+      return command.includes(text) ? [command] : [];
+    } catch {
+      // It has ended in the meantime.
+      return [];
+    }
+  });
+}
 
 test('stop ends both servers and may be called twice', async () => {
   const second = await startControlPlane();
