@@ -10,9 +10,17 @@ const shard = z.strictObject({
   sha256,
 });
 
-/** File name of the public index in the policy directory, and of the secret one beside it. */
+/** File name of the public index in the policy directory. */
 export const publicIndexFile = 'index.json';
-export const secretIndexFile = 'secret-index.json';
+/**
+ * File name of the secret index that belongs to a public one. The two lie in objects that are written one after the other: by
+ * its revision the public index finds its own secret index while the next one lies beside it already.
+ *
+ * @param revision `secretsRevision` of the public index
+ */
+export const secretIndexFile = (revision: string): string => `secret-index-${revision.slice(0, 12)}.json`;
+/** What `secretIndexFile` makes. */
+export const secretIndexPattern = /^secret-index-[0-9a-f]{12}\.json$/;
 /** Prefix of a secret shard's file, so that both kinds can lie in one projected directory. */
 export const secretShardPrefix = 'secret-';
 

@@ -59,12 +59,10 @@ export class PolicyDirectory implements ShardSource {
 
   /** @throws also if it does not belong to the public index. */
   async secretIndex(index: ShardIndex): Promise<SecretIndex> {
-    const secret = await this.parse(secretIndexFile, secretIndex);
-    if (secret.revision !== index.secretsRevision) {
-      throw new Error(
-        `${secretIndexFile}: belongs to another revision than ${publicIndexFile}; the other half is still on its way`,
-      );
-    }
+    const file = secretIndexFile(index.secretsRevision);
+    const secret = await this.parse(file, secretIndex);
+    if (secret.revision !== index.secretsRevision)
+      throw new Error(`${file}: belongs to another revision than ${publicIndexFile}`);
     return secret;
   }
 

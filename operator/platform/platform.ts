@@ -8,7 +8,7 @@ export interface RenderedMta {
   readonly coldHash: string;
   /** Public hot files: index.json and shards, by file name. Any byte of these may be public. */
   readonly publicFiles: ReadonlyMap<string, Uint8Array>;
-  /** Secret hot files: secret-index.json and secret shards. */
+  /** Secret hot files: the secret index, named by its revision, and secret shards. */
   readonly secretFiles: ReadonlyMap<string, Uint8Array>;
   /** Haraka's configuration and mta.json, by file name in its config directory. */
   readonly coldFiles: ReadonlyMap<string, string>;

@@ -225,7 +225,7 @@ async function expectSafe(snapshot: Snapshot, text: string): Promise<void> {
   const read = (files: ReadonlyMap<string, Uint8Array>, file: string): unknown =>
     JSON.parse(new TextDecoder().decode(files.get(file)));
   const index = shardIndex.parse(read(rendered.publicFiles, publicIndexFile));
-  const hidden = secretIndex.parse(read(rendered.secretFiles, secretIndexFile));
+  const hidden = secretIndex.parse(read(rendered.secretFiles, secretIndexFile(index.secretsRevision)));
   const bundle = await readShards(index, unzip(rendered.publicFiles), { sha256 });
   expect(bundle, JSON.stringify(text)).toEqual(policy.bundle);
   expect(readSecretShards(hidden, unzip(rendered.secretFiles), { sha256 }), JSON.stringify(text)).toEqual(

@@ -25,7 +25,7 @@ async function readBack({
   secretFiles,
 }: RenderedMta): Promise<{ bundle: PolicyBundle; secrets: SecretBundle }> {
   const index = shardIndex.parse(JSON.parse(textOf(publicFiles, publicIndexFile)));
-  const secret = secretIndex.parse(JSON.parse(textOf(secretFiles, secretIndexFile)));
+  const secret = secretIndex.parse(JSON.parse(textOf(secretFiles, secretIndexFile(index.secretsRevision))));
   expect(secret.revision).toBe(index.secretsRevision);
   return {
     bundle: await readShards(index, unzip(publicFiles), { sha256 }),

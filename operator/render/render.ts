@@ -33,7 +33,7 @@ export function render(policy: MtaPolicy): RenderedMta {
     bundleHash: index.bundleHash,
     coldHash: sha256(canonicalJson(Object.fromEntries(coldFiles))),
     publicFiles: filesOf(publicIndexFile, index, shards),
-    secretFiles: filesOf(secretIndexFile, secretIndex, secretShards),
+    secretFiles: filesOf(secretIndexFile(secretsRevision), secretIndex, secretShards),
     coldFiles,
   };
 }

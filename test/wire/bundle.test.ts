@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { secretIndexFile } from '../../bundle/shard-index.ts';
 import { bundleOf, domainPolicy, list, recipients } from '../../policy/fixture.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
@@ -18,6 +19,7 @@ type Files = Map<string, Uint8Array>;
 const json = (files: Files, name: string) => JSON.parse(Buffer.from(files.get(name) ?? '').toString());
 const put = (files: Files, name: string, value: unknown) =>
   files.set(name, Buffer.from(JSON.stringify(value)));
+const hiddenIndex = (files: Files): string => secretIndexFile(json(files, 'index.json').secretsRevision);
 const firstShard = (files: Files): string => json(files, 'index.json').shards[0].file;
 
 async function verdict(mta: MtaProcess): Promise<string> {
@@ -79,11 +81,15 @@ describe('X9: a policy on disk that cannot be used', () => {
       /bundleHash does not match/,
     ],
     ['no index', (files) => files.delete('index.json'), /index\.json: is not there/],
-    ['no secret index', (files) => files.delete('secret-index.json'), /secret-index\.json: is not there/],
+    [
+      'no secret index',
+      (files) => files.delete(hiddenIndex(files)),
+      /secret-index-[0-9a-f]{12}\.json: is not there/,
+    ],
     [
       'secrets of another revision',
       (files) =>
-        put(files, 'secret-index.json', { ...json(files, 'secret-index.json'), revision: sha256('other') }),
+        put(files, hiddenIndex(files), { ...json(files, hiddenIndex(files)), revision: sha256('other') }),
       /another revision/,
     ],
     ['nothing at all', (files) => files.clear(), /index\.json: is not there/],

@@ -35,7 +35,7 @@ export function policyFiles(
   const files = new Map<string, Uint8Array>();
   for (const { file, bytes } of [...shards, ...secretShards]) files.set(file, bytes);
   files.set(publicIndexFile, Buffer.from(canonicalJson(index)));
-  files.set(secretIndexFile, Buffer.from(canonicalJson(secretIndex)));
+  files.set(secretIndexFile(secretsRevision), Buffer.from(canonicalJson(secretIndex)));
   return files;
 }
 

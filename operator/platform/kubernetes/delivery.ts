@@ -29,7 +29,8 @@ const writingOrder: readonly RenderedRole[] = ['config', 'shard', 'secretIndex',
 
 /**
  * Brings the rendered objects of one MTA into the API server, in an order that never leaves a starting pod without a complete
- * set: new shard files beside the old, then the indexes, and old files away only when `allLoaded` says that no pod needs them.
+ * set: new shards beside the old, then the new secret index beside the old, then the public index, and old files away only when
+ * `allLoaded` says that no pod needs them.
  * Writes only what differs, by PUT with the resourceVersion that was read.
  *
  * @param allLoaded every pod of the MTA has reported this very bundle
@@ -44,7 +45,7 @@ export async function deliverObjects(
 ): Promise<DeliveryResult> {
   const objects = renderedObjects(mta);
   const before = (await target.configMaps.get(indexName(mta.mta)))?.index;
-  const mayKeep = allLoaded ? () => false : await keptFiles(target, mta);
+  const mayKeep = await keptFiles(target, mta, allLoaded);
   const refused: string[] = [];
   const restored: string[] = [];
   let wroteHot = false;
@@ -129,13 +130,20 @@ async function bringAbout(
 
 /**
  * Which files of former bundles stay: all while the stored index is the rendered one already and pods are still loading it; before
- * that, those that the stored indexes name. So a shard holds two generations of its file at most.
+ * that, those of the stored index and its secret index, whatever pods there are: the next one starts with these until the index
+ * is written. So a shard holds two generations of its file at most.
  */
-async function keptFiles(target: DeliveryTarget, mta: RenderedMta): Promise<(file: string) => boolean> {
+async function keptFiles(
+  target: DeliveryTarget,
+  mta: RenderedMta,
+  allLoaded: boolean,
+): Promise<(file: string) => boolean> {
   const index = (await target.configMaps.get(indexName(mta.mta)))?.index;
-  if (index?.hash === mta.bundleHash) return () => true;
-  const secretIndex = (await target.secrets.get(secretIndexName(mta.mta)))?.index;
-  return (file) => index?.files.has(file) === true || secretIndex?.files.has(file) === true;
+  if (index?.hash === mta.bundleHash) return () => !allLoaded;
+  const secretIndexes = (await target.secrets.get(secretIndexName(mta.mta)))?.secretIndexes;
+  const named = [...(index?.files ?? [])].flatMap((file) => [file, ...(secretIndexes?.get(file) ?? [])]);
+  const kept = new Set(named);
+  return (file) => kept.has(file);
 }
 
 function cacheOf(target: DeliveryTarget, kind: RenderedObject['kind']): ObjectCache<StoredObject> {

@@ -1,5 +1,5 @@
 import { labels, managerName } from './names.ts';
-import { fileDigest, isShardFile, type RenderedObject } from './rendered-objects.ts';
+import { fileDigest, isOlderFile, type RenderedObject } from './rendered-objects.ts';
 
 export interface OwnerReference {
   readonly apiVersion: string;
@@ -25,8 +25,10 @@ export interface StoredObject {
   /** File name -> SHA-256 of its bytes. */
   readonly digests: ReadonlyMap<string, string>;
   readonly immutable: boolean;
-  /** Of the two index objects: the hash (public: of the bundle, secret: the revision) and the files that they name. */
+  /** Of the public index: the hash of its bundle, and the files that it names, its secret index among them. */
   readonly index?: { readonly hash: string; readonly files: ReadonlySet<string> };
+  /** Of the object with the secret indexes: file of each -> files that it names. */
+  readonly secretIndexes?: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /** The MTA that a rendered object belongs to: its StatefulSet owns the object. */
@@ -51,7 +53,7 @@ export type ObjectPlan =
  * Compares one object as it is with what it has to be.
  *
  * @param stored undefined: there is none
- * @param mayKeep tells of a shard file that is not rendered any more whether some pod may still need it
+ * @param mayKeep tells of a shard or secret index that is not rendered any more whether some pod may still need it
  */
 export function planObject(
   rendered: RenderedObject,
@@ -67,12 +69,7 @@ export function planObject(
       reason: `${rendered.kind} ${rendered.name} exists, and neither its label ${labels.managedBy}=${managerName} nor its owner says that Postern made it: rename or delete it`,
     };
   }
-  const keep =
-    rendered.role === 'shard'
-      ? [...stored.digests.keys()].filter(
-          (file) => !rendered.files.has(file) && isShardFile(rendered.kind, file) && mayKeep(file),
-        )
-      : [];
+  const keep = [...stored.digests.keys()].filter((file) => isOlderFile(rendered, file) && mayKeep(file));
   if (rendered.files.size + keep.length === 0) return { action: 'remove' };
   const same =
     !stored.immutable && isMarked(stored.metadata, owner) && hasExactly(stored.digests, rendered.files, keep);

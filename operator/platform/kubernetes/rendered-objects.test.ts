@@ -15,7 +15,7 @@ test('every file lies in its fixed-name object: 48 + 8 shards, two indexes, one 
   const objects = renderedObjects(
     render(
       { 'index.json': '{}', '47-0123456789ab.json.gz': 'a' },
-      { 'secret-index.json': '{}', 'secret-07-0123456789ab.json.gz': 's' },
+      { 'secret-index-0123456789ab.json': '{}', 'secret-07-0123456789ab.json.gz': 's' },
     ),
   );
   expect(objects).toHaveLength(48 + 8 + 3);
@@ -26,7 +26,7 @@ test('every file lies in its fixed-name object: 48 + 8 shards, two indexes, one 
     'ConfigMap postern-default-config: smtp.ini',
     'ConfigMap postern-default-47: 47-0123456789ab.json.gz',
     'Secret postern-default-secret-7: secret-07-0123456789ab.json.gz',
-    'Secret postern-default-secret-index: secret-index.json',
+    'Secret postern-default-secret-index: secret-index-0123456789ab.json',
     'ConfigMap postern-default-index: index.json',
   ]);
 });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { publicShardCount, secretShardCount } from '../../../bundle/pack-shards.ts';
-import { publicIndexFile, secretIndexFile, secretShardPrefix } from '../../../bundle/shard-index.ts';
+import { publicIndexFile, secretIndexPattern, secretShardPrefix } from '../../../bundle/shard-index.ts';
 import type { RenderedMta } from '../platform.ts';
 import { configName, indexName, secretIndexName, secretShardName, shardName } from './names.ts';
 
@@ -43,9 +43,14 @@ export function renderedObjects(mta: RenderedMta): RenderedObject[] {
       kind: 'Secret',
       name: secretIndexName(mta.mta),
       role: 'secretIndex',
-      files: take(files, secretIndexFile),
+      files: take(files, (file) => secretIndexPattern.test(file)),
     },
-    { kind: 'ConfigMap', name: indexName(mta.mta), role: 'index', files: take(files, publicIndexFile) },
+    {
+      kind: 'ConfigMap',
+      name: indexName(mta.mta),
+      role: 'index',
+      files: take(files, (file) => file === publicIndexFile),
+    },
   ];
   const left = [...files.keys()];
   if (left.length > 0)
@@ -53,9 +58,16 @@ export function renderedObjects(mta: RenderedMta): RenderedObject[] {
   return objects;
 }
 
-/** Whether a key of a shard object has the form of a shard file of this kind: any other is a stranger's. */
-export function isShardFile(kind: RenderedObject['kind'], file: string): boolean {
-  return (kind === 'ConfigMap' ? publicShardFile : secretShardFile).test(file);
+/** Files of which several generations lie side by side: their names tell them apart. */
+const generationFiles: ReadonlyMap<string, RegExp> = new Map([
+  ['ConfigMap/shard', publicShardFile],
+  ['Secret/shard', secretShardFile],
+  ['Secret/secretIndex', secretIndexPattern],
+]);
+
+/** Whether a key of a rendered object has the form of an older generation of its files: any other is a stranger's. */
+export function isOlderFile({ kind, role, files }: RenderedObject, file: string): boolean {
+  return generationFiles.get(`${kind}/${role}`)?.test(file) === true && !files.has(file);
 }
 
 /** The renderer hands out the same bytes while a shard stays as it is: a full MTA would cost 50 ms of hashing each time. */
@@ -85,10 +97,10 @@ function takeShards(
   return byNumber.map((shard, number) => ({ ...objectOf(number), role: 'shard', files: shard }));
 }
 
-function take(files: Map<string, Uint8Array>, name: string): Map<string, Uint8Array> {
-  const bytes = files.get(name);
-  files.delete(name);
-  return bytes === undefined ? new Map() : new Map([[name, bytes]]);
+function take(files: Map<string, Uint8Array>, isWanted: (file: string) => boolean): Map<string, Uint8Array> {
+  const taken = new Map([...files].filter(([file]) => isWanted(file)));
+  for (const file of taken.keys()) files.delete(file);
+  return taken;
 }
 
 function encodeAll(texts: ReadonlyMap<string, string>): Map<string, Uint8Array> {

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { publicIndexFile, secretIndexFile } from '../../../bundle/shard-index.ts';
+import { publicIndexFile, secretIndexFile, secretIndexPattern } from '../../../bundle/shard-index.ts';
 import { type Owner, ownedBy, renderedLabels, type StoredObject } from './object-plan.ts';
 import { fileDigest, type RenderedObject } from './rendered-objects.ts';
 
@@ -47,17 +47,20 @@ function filesOf(kind: RenderedObject['kind'], raw: RawObject): Map<string, Uint
 /** What of an object stays in memory: its metadata, and digests instead of contents. */
 export function summarize(kind: RenderedObject['kind'], raw: RawObject): StoredObject {
   const { name, namespace, uid, resourceVersion, labels, ownerReferences } = raw.metadata;
-  const digests = new Map([...filesOf(kind, raw)].map(([file, bytes]) => [file, fileDigest(bytes)]));
   const owners = ownerReferences.map(({ controller, ...reference }) => ({
     ...reference,
     ...(controller === undefined ? {} : { controller }),
   }));
-  const index = readIndex(filesOf(kind, raw));
+  const files = filesOf(kind, raw);
+  const digests = new Map([...files].map(([file, bytes]) => [file, fileDigest(bytes)]));
+  const index = readIndex(files);
+  const secretIndexes = readSecretIndexes(files);
   return {
     metadata: { name, namespace, uid, resourceVersion, labels, ownerReferences: owners },
     digests,
     immutable: raw.immutable,
     ...(index === undefined ? {} : { index }),
+    ...(secretIndexes.size === 0 ? {} : { secretIndexes }),
   };
 }
 
@@ -67,20 +70,27 @@ export function summarize(kind: RenderedObject['kind'], raw: RawObject): StoredO
  */
 function readIndex(files: ReadonlyMap<string, Uint8Array>): StoredObject['index'] {
   const publicIndex = publishedIndex.safeParse(parseJson(files.get(publicIndexFile)));
-  if (publicIndex.success)
-    return { hash: publicIndex.data.bundleHash, files: namesOf(publicIndex.data.shards) };
-  const secretIndex = publishedSecretIndex.safeParse(parseJson(files.get(secretIndexFile)));
-  if (secretIndex.success)
-    return { hash: secretIndex.data.revision, files: namesOf(secretIndex.data.shards) };
-  return undefined;
+  if (!publicIndex.success) return undefined;
+  const { bundleHash, secretsRevision, shards } = publicIndex.data;
+  return { hash: bundleHash, files: new Set([...namesOf(shards), secretIndexFile(secretsRevision)]) };
+}
+
+function readSecretIndexes(files: ReadonlyMap<string, Uint8Array>): ReadonlyMap<string, ReadonlySet<string>> {
+  const indexes = new Map<string, ReadonlySet<string>>();
+  for (const [file, bytes] of files) {
+    if (!secretIndexPattern.test(file)) continue;
+    const parsed = publishedSecretIndex.safeParse(parseJson(bytes));
+    indexes.set(file, new Set(parsed.success ? namesOf(parsed.data.shards) : []));
+  }
+  return indexes;
 }
 
 const shards = z.array(z.looseObject({ file: z.string() }));
-const publishedIndex = z.looseObject({ bundleHash: z.string(), shards });
-const publishedSecretIndex = z.looseObject({ revision: z.string(), shards });
+const publishedIndex = z.looseObject({ bundleHash: z.string(), secretsRevision: z.string(), shards });
+const publishedSecretIndex = z.looseObject({ shards });
 
-function namesOf(shards: readonly { readonly file: string }[]): ReadonlySet<string> {
-  return new Set(shards.map(({ file }) => file));
+function namesOf(shards: readonly { readonly file: string }[]): string[] {
+  return shards.map(({ file }) => file);
 }
 
 function parseJson(bytes: Uint8Array | undefined): unknown {
