@@ -130,6 +130,9 @@ const status = object('What is true in the running pods.', {
   ).optional(),
 });
 
+/** With the value "true" on a Route, it may be deleted while something names it (R3): by the admission policy and the finalizer. */
+export const allowDeleteAnnotation = 'postern.dev/allow-delete';
+
 export const route = defineKind({
   kind: 'Route',
   shortNames: ['mroute'],

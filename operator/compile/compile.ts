@@ -11,7 +11,7 @@ import { type Entry, entriesOf, objectsOf } from './objects.ts';
 import { graceEnds, type Slice } from './programmed.ts';
 import { compileRecipients } from './recipients.ts';
 import { referencesOf } from './references.ts';
-import { usesOfRoutes } from './route-status.ts';
+import { guardedRoutes, usesOfRoutes } from './route-status.ts';
 import { admitRoute, type CompiledRoute, compileRoute } from './routes.ts';
 import { routesNamedBy } from './routing.ts';
 import { type Slices, statusOf, statusOfIdle } from './status.ts';
@@ -73,8 +73,9 @@ export function compile(snapshot: Snapshot): Translation {
     domainSlices,
     slices: slicesOf(mtas, domains, domainSlices, gateways, routes),
   };
+  const guarded = guardedRoutes(entries, uses);
   const finalizers = routes.map(({ object: { metadata } }): Want => {
-    return { kind: 'routeFinalizer', route: metadata.name, present: uses.has(metadata.name) };
+    return { kind: 'routeFinalizer', route: metadata.name, present: guarded.has(metadata.name) };
   });
   return {
     mtas,

@@ -1,8 +1,10 @@
 import type { RouteProbe } from '../../bundle/state.ts';
 import type { InboundGateway, MailDomain, ReasonOf, Route } from '../api/index.ts';
 import { limits } from '../api/index.ts';
+import { allowDeleteAnnotation } from '../api/route.ts';
 import { type ConditionInput, condition } from './conditions.ts';
 import type { PodObservation, Snapshot } from './model.ts';
+import type { Entry } from './objects.ts';
 import { routesNamedBy } from './routing.ts';
 
 /** One reference to a Route. */
@@ -37,6 +39,22 @@ export function usesOfRoutes(
   ];
   const byRoute = Map.groupBy(uses, ({ route }) => route);
   return new Map([...byRoute].map(([route, found]) => [route, found.map(({ use }) => use)]));
+}
+
+/**
+ * Routes that must not go: something names them, and they do not say that they may go all the same (R3). What a paused Route says
+ * of itself counts as it stands now: a pause holds policy, not whoever wants to delete it.
+ */
+export function guardedRoutes(
+  entries: readonly Entry[],
+  uses: ReadonlyMap<string, readonly Use[]>,
+): ReadonlySet<string> {
+  const released = new Set(
+    entries.flatMap(({ written: { kind, metadata } }) =>
+      kind === 'Route' && metadata.annotations?.[allowDeleteAnnotation] === 'true' ? [metadata.name] : [],
+    ),
+  );
+  return new Set([...uses.keys()].filter((route) => !released.has(route)));
 }
 
 /** InUse and Reachable. */

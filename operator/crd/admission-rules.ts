@@ -3,11 +3,9 @@ import { inboundGateway } from '../api/inbound-gateway.ts';
 import { ipAccessList } from '../api/ip-access-list.ts';
 import { apiVersion, group, type KindDefinition } from '../api/kind.ts';
 import { mailDomain } from '../api/mail-domain.ts';
-import { route } from '../api/route.ts';
+import { allowDeleteAnnotation, route } from '../api/route.ts';
 import type { AdmissionPolicy, PolicySpec } from './admission-policy.ts';
 
-/** Annotation that lets a Route in use be deleted after all (R3). */
-const allowDelete = 'postern.dev/allow-delete';
 /** Annotation of a namespace: the domains that it may have (G6). */
 const domainsAnnotation = 'postern.dev/domains';
 /** Allow entries that are wider than these are likely to hold strangers (A9). */
@@ -145,8 +143,8 @@ function routeInUse(user: KindDefinition, fields: readonly (readonly [string, st
       variables: [{ name: 'fields', expression: uses.join(' + ') }],
       validations: [
         {
-          expression: `size(variables.fields) == 0 || oldObject.metadata.?annotations[?'${allowDelete}'].orValue('') == 'true' || has(namespaceObject.metadata.deletionTimestamp)`,
-          messageExpression: `'Route ' + oldObject.metadata.name + ' is used by ${user.kind} ' + params.metadata.name + ' (' + variables.fields.join(', ') + '): change that first, or set the annotation ${allowDelete}=true on the Route'`,
+          expression: `size(variables.fields) == 0 || oldObject.metadata.?annotations[?'${allowDeleteAnnotation}'].orValue('') == 'true' || has(namespaceObject.metadata.deletionTimestamp)`,
+          messageExpression: `'Route ' + oldObject.metadata.name + ' is used by ${user.kind} ' + params.metadata.name + ' (' + variables.fields.join(', ') + '): change that first, or set the annotation ${allowDeleteAnnotation}=true on the Route'`,
           message: `the Route is used by an object of kind ${user.kind}`,
           reason: 'Forbidden',
         },

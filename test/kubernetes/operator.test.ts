@@ -193,6 +193,52 @@ test('R4 OP13: a Route in use keeps its finalizer, and is gone when nothing name
   );
 });
 
+test('R3: a Route in use that is to be deleted goes when postern.dev/allow-delete says so, paused or not', async () => {
+  await startMta('default');
+  await startOperator({ slowPollMs: 500 });
+  await space.apply(
+    route('mailbox'),
+    route('archive'),
+    mailDomain('a', 'a.example', {
+      mailbox: { routeRef: { name: 'mailbox' } },
+      outboundRouting: [{ match: 'External', sendCopyTo: { name: 'archive' } }],
+    }),
+  );
+  const finalizers = async (name: string) =>
+    (await space.admin.get(paths.postern(space.name, 'routes', name)))?.metadata.finalizers;
+  for (const name of ['mailbox', 'archive']) {
+    await waitFor(
+      `the finalizer of ${name}`,
+      () => finalizers(name),
+      (list) => list?.includes('postern.dev/in-use') === true,
+    );
+  }
+  // Any other value keeps it.
+  await space.kubectl(['annotate', 'routes.postern.dev', 'mailbox', 'postern.dev/allow-delete=yes']);
+  await space.kubectl(['annotate', 'routes.postern.dev', 'archive', 'postern.dev/paused=true']);
+  await space.kubectl(['delete', 'routes.postern.dev', 'mailbox', 'archive', '--wait=false']);
+  await space.kubectl(['annotate', 'routes.postern.dev', 'archive', 'postern.dev/allow-delete=true']);
+  await waitFor(
+    'the paused Route to be gone',
+    () => finalizers('archive'),
+    (list) => list === undefined,
+  );
+  expect(await finalizers('mailbox')).toEqual(['postern.dev/in-use']);
+  await space.kubectl([
+    'annotate',
+    '--overwrite',
+    'routes.postern.dev',
+    'mailbox',
+    'postern.dev/allow-delete=true',
+  ]);
+  await waitFor(
+    'the Route to be gone',
+    () => finalizers('mailbox'),
+    (list) => list === undefined,
+  );
+  await space.waitForCondition('maildomains', 'a', 'ResolvedRefs', /^False\/RouteNotFound/);
+});
+
 test('changed settings roll the StatefulSet, by two annotations of its template and only when a pod runs with others', async () => {
   const kubelet = await startMta('default');
   await startOperator({ slowPollMs: 300 });
