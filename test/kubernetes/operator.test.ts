@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { kinds } from '../../operator/api/index.ts';
 import { clusterRules } from '../../operator/crd/rbac.ts';
@@ -237,6 +238,46 @@ test('R3: a Route in use that is to be deleted goes when postern.dev/allow-delet
     (list) => list === undefined,
   );
   await space.waitForCondition('maildomains', 'a', 'ResolvedRefs', /^False\/RouteNotFound/);
+});
+
+test('G16: a paused Route keeps the password of the Secret that it named before', async () => {
+  await startMta('default');
+  await startOperator({ slowPollMs: 300 });
+  const password = (name: string) => ({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    type: 'kubernetes.io/basic-auth',
+    metadata: { name, labels: { 'postern.dev/use': 'route-auth' } },
+    stringData: { username: 'postern', password: `word-of-${name}` },
+  });
+  const relay = (secret: string, annotations: Record<string, string>) => ({
+    ...route('relay'),
+    metadata: { name: 'relay', annotations },
+    spec: { host: 'relay.example.net', tls: { mode: 'Required' }, authSecretRef: { name: secret } },
+  });
+  await space.apply(mailDomain('a', 'a.example'), password('old'), password('new'), relay('old', {}));
+  const delivered = async () => {
+    const secrets = await space.admin.list(paths.core(space.name, 'secrets'));
+    return secrets
+      .filter(({ metadata }) => /^postern-default-secret-[0-9]$/.test(metadata.name))
+      .flatMap(({ data }) => Object.values(data))
+      .map((base64) => gunzipSync(Buffer.from(base64, 'base64')).toString())
+      .join();
+  };
+  await waitFor('the old password', delivered, (text) => text.includes('word-of-old'));
+  await space.apply(relay('new', { 'postern.dev/paused': 'true' }));
+  await space.waitForCondition('routes', 'relay', 'Accepted', /Paused/);
+  await space.apply(blockList('more', ['192.0.2.1']));
+  await space.waitForCondition('ipaccesslists', 'more', 'Accepted', /^True/);
+  expect(await space.condition('routes', 'relay', 'ResolvedRefs')).toMatch(/^True/);
+  expect(await delivered()).toContain('word-of-old');
+  expect(await delivered()).not.toContain('word-of-new');
+  await space.apply(relay('new', {}));
+  await waitFor(
+    'the new password alone',
+    delivered,
+    (text) => text.includes('word-of-new') && !text.includes('word-of-old'),
+  );
 });
 
 test('changed settings roll the StatefulSet, by two annotations of its template and only when a pod runs with others', async () => {

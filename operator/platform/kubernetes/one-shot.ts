@@ -40,6 +40,7 @@ export async function readNamespace(
   const allowedDomains = await tenant.allowedDomains();
   const snapshot = await takeSnapshot({
     tenant,
+    held: [],
     cache,
     class: ownClass,
     options: allowedDomains === undefined ? options : { ...options, allowedDomains },

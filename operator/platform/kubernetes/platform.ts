@@ -1,4 +1,4 @@
-import type { ObjectStatus } from '../../api/index.ts';
+import type { ObjectStatus, PosternObject } from '../../api/index.ts';
 import { keyAnnotations } from '../../compile/dkim-secret.ts';
 import type { CompileOptions, DkimObservation, Snapshot, StatusRecord, Want } from '../../compile/model.ts';
 import { dkimKeySecret } from '../../reconcile/keys.ts';
@@ -65,7 +65,7 @@ export class KubernetesPlatform implements Platform {
     return Math.min(...dues, ...tenant.touchDue.values());
   }
 
-  async snapshot(namespace: string): Promise<Snapshot> {
+  async snapshot(namespace: string, held: readonly PosternObject[] = []): Promise<Snapshot> {
     const tenant = this.tenant(namespace);
     const cache = cacheOf(tenant);
     const { compileOptions, signal, log } = this.options;
@@ -79,6 +79,7 @@ export class KubernetesPlatform implements Platform {
       options: allowedDomains === undefined ? compileOptions : { ...compileOptions, allowedDomains },
       now: this.options.now(),
       signal,
+      held,
       unreadable: (kind, name, problem) =>
         log.warn(`${kind} ${namespace}/${name} does not parse and is left out: ${problem}`),
     });

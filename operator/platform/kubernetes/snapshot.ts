@@ -1,6 +1,7 @@
 import type { PosternObject } from '../../api/index.ts';
 import { mtaSettingsKey, parseMtaSettings, problemText } from '../../api/index.ts';
 import type { CompileOptions, MtaRecord, Snapshot } from '../../compile/model.ts';
+import { isPaused, keyOf } from '../../compile/objects.ts';
 import { worstProbes } from '../route-probes.ts';
 import type { CachedWorkload } from './cached.ts';
 import { indexName, settingsName, stateTokenKey, stateTokenName } from './names.ts';
@@ -18,6 +19,8 @@ export interface SnapshotInput {
   /** Milliseconds since the epoch. */
   readonly now: number;
   readonly signal: AbortSignal;
+  /** Forms that paused objects may be compiled in. */
+  readonly held: readonly PosternObject[];
   /** Told of a stored object that does not parse. */
   readonly unreadable: (kind: string, name: string, problem: string) => void;
 }
@@ -30,7 +33,7 @@ export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
   const { tenant, cache, now, options } = input;
   const workloads = tenant.workloads(input.class);
   const objects = ownObjects(readObjects(input), tenant.foreignMtas(input.class));
-  tenant.refer(referencesOf(objects), [...workloads.keys()]);
+  tenant.refer(referencesOf([...objects, ...heldForms(input, objects)]), [...workloads.keys()]);
   const [configMaps, secrets, mtas, observed] = await Promise.all([
     all(tenant.references.configMaps, (name) => cache.configMaps.get(name)),
     all(tenant.references.secrets, (name) => cache.secrets.get(name)),
@@ -53,6 +56,12 @@ export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
     now,
     options,
   });
+}
+
+/** What the paused ones may be compiled as: these need the Secrets and ConfigMaps that they named before (G16). */
+function heldForms({ held }: SnapshotInput, objects: readonly PosternObject[]): PosternObject[] {
+  const paused = new Set(objects.filter(isPaused).map(keyOf));
+  return held.filter((form) => paused.has(keyOf(form)));
 }
 
 function readObjects({ tenant, unreadable }: SnapshotInput): PosternObject[] {
