@@ -1,8 +1,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { type FSWatcher, watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
+import { DirectoryWatch } from './directory-watch.ts';
 
 /** A certificate chain and its key, in PEM. */
 export interface Certificate {
@@ -19,25 +19,23 @@ interface CertificateEvents {
   readonly failed: (problem: string) => void;
 }
 
-/** Net under the watcher: not every file system tells about renames. */
-const pollMs = 30_000;
-
 /**
  * Keeps the newest usable certificate of a directory with `tls.crt` and `tls.key`, a mounted Secret for example. A pair that does not
  * fit together, or cannot be read, changes nothing.
  */
 export class CertificateWatch {
   private readonly directory: string;
+  private readonly files: DirectoryWatch;
   private events: CertificateEvents | undefined;
   private loaded: Certificate | undefined;
-  private problem: string | undefined;
-  private watcher: FSWatcher | undefined;
-  private timer: NodeJS.Timeout | undefined;
-  private looking: Promise<void> = Promise.resolve();
-  private stopped = false;
 
   constructor(directory: string) {
     this.directory = directory;
+    this.files = new DirectoryWatch({
+      directory,
+      look: () => this.load(),
+      failed: (problem) => this.events?.failed(problem),
+    });
   }
 
   /** The certificate in use; undefined until there was one. */
@@ -45,49 +43,28 @@ export class CertificateWatch {
     return this.loaded;
   }
 
+  /** Looks once. Never throws: no certificate is a state, not an end. */
+  look(): Promise<void> {
+    return this.files.check();
+  }
+
   /** Tells what was found so far, and from now on what changes. */
   async follow(events: CertificateEvents): Promise<void> {
     this.events = events;
     if (this.loaded !== undefined) events.changed(this.loaded);
-    if (this.problem !== undefined) events.failed(this.problem);
-    try {
-      this.watcher = watch(this.directory, { persistent: false }, () => this.check());
-      this.watcher.on('error', () => this.watcher?.close());
-    } catch {
-      // The poll finds the directory when it appears.
-    }
-    await this.check();
+    if (this.files.problem !== undefined) events.failed(this.files.problem);
+    await this.files.start();
   }
 
   stop(): void {
-    this.stopped = true;
-    this.watcher?.close();
-    clearTimeout(this.timer);
+    this.files.stop();
   }
 
-  /** One look after the other: a swap makes several events, and the last of them has to see its end. */
-  private check(): Promise<void> {
-    this.looking = this.looking.then(() => (this.stopped ? undefined : this.look()));
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.check(), pollMs);
-    this.timer.unref();
-    return this.looking;
-  }
-
-  /** Looks once. Never throws: no certificate is a state, not an end. */
-  async look(): Promise<void> {
-    try {
-      const found = await readCertificate(this.directory);
-      this.problem = undefined;
-      if (this.loaded?.cert.equals(found.cert) === true && this.loaded.key.equals(found.key)) return;
-      this.loaded = found;
-      this.events?.changed(found);
-    } catch (error) {
-      const problem = error instanceof Error ? error.message : String(error);
-      if (this.problem === problem) return;
-      this.problem = problem;
-      this.events?.failed(problem);
-    }
+  private async load(): Promise<void> {
+    const found = await readCertificate(this.directory);
+    if (this.loaded?.cert.equals(found.cert) === true && this.loaded.key.equals(found.key)) return;
+    this.loaded = found;
+    this.events?.changed(found);
   }
 }
 
