@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { MtaState } from '../../bundle/state.ts';
-import { fetchState } from '../../operator/platform/standalone/pod-poller.ts';
+import { fetchPodState } from '../../operator/observe/pod-state.ts';
 
 const program = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 /** Longest wait for anything, milliseconds: the machine may be busy with other tests. */
@@ -96,11 +96,12 @@ export async function startStandalone(setup: StandaloneSetup): Promise<RunningSt
     state,
     smtp: { host, port: Number(port) },
     said: () => output,
-    mtaState: async () =>
-      fetchState(
-        addresses.get('http') ?? '',
-        (await readFile(join(state, 'mta/default/token'), 'utf8')).trim(),
-      ),
+    mtaState: async () => {
+      const token = (await readFile(join(state, 'mta/default/token'), 'utf8')).trim();
+      const asked = await fetchPodState(addresses.get('http') ?? '', token, AbortSignal.timeout(10_000));
+      if (!asked.ok) throw new Error(asked.problem);
+      return asked.value;
+    },
     eventually: (what, look) => eventually(what, look, () => output),
     stop: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;

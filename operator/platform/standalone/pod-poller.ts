@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type MtaState, mtaState } from '../../../bundle/state.ts';
 import type { PodObservation } from '../../compile/model.ts';
+import { fetchPodState } from '../../observe/pod-state.ts';
 
 export interface PodPollerOptions {
   /** Name of the pod in statuses, and of its MTA. */
@@ -18,9 +18,6 @@ export interface PodPollerOptions {
   readonly fastMs?: number;
   readonly slowMs?: number;
 }
-
-/** Longest wait for an answer, milliseconds. */
-const timeoutMs = 2_000;
 
 /** Asks the MTA child what it has loaded: often while that is not what was delivered, seldom otherwise. */
 export class PodPoller {
@@ -65,7 +62,12 @@ export class PodPoller {
       this.hurry = new AbortController();
       const before = memorable(this.state);
       const wasBehind = this.behindSince;
-      await this.ask();
+      try {
+        await this.ask();
+      } catch (error) {
+        if (signal.aborted) return;
+        throw error;
+      }
       if (memorable(this.state) !== before || this.behindSince !== wasBehind) changed();
       const wait = AbortSignal.any([signal, this.hurry.signal]);
       await delay(this.isCurrent() ? slowMs : fastMs, undefined, { signal: wait }).catch(() => undefined);
@@ -73,33 +75,15 @@ export class PodPoller {
   }
 
   private async ask(): Promise<void> {
-    const address = this.options.address();
-    if (address === undefined) this.state = { ok: false, problem: 'the MTA process does not serve' };
-    else {
-      try {
-        this.state = { ok: true, value: await fetchState(address, this.options.token) };
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        this.state = { ok: false, problem: `its /state cannot be read: ${reason}` };
-      }
-    }
+    const { address, token, signal } = this.options;
+    const at = address();
+    this.state =
+      at === undefined
+        ? { ok: false, problem: 'the MTA process does not serve' }
+        : await fetchPodState(at, token, signal);
     const isBehind = this.state.ok && this.state.value.ready && this.state.value.bundleHash !== this.wanted;
     this.behindSince = isBehind ? (this.behindSince ?? this.options.now()) : undefined;
   }
-}
-
-/**
- * Reads `GET /state` of an MTA.
- * @param address `host:port`.
- * @throws Error if there is no answer in time, or none in the shape of this version.
- */
-export async function fetchState(address: string, token: string): Promise<MtaState> {
-  const response = await fetch(`http://${address}/state`, {
-    headers: { authorization: `Bearer ${token}` },
-    signal: AbortSignal.timeout(timeoutMs),
-  });
-  if (!response.ok) throw new Error(`${address} answers ${response.status}`);
-  return mtaState.parse(await response.json());
 }
 
 /** What of a state is worth a new reconcile: not the queue, which changes with every mail, nor when a Route was tried last. */

@@ -34,7 +34,7 @@ async function serve(listener: RequestListener): Promise<number> {
   return address.port;
 }
 
-const ask = (port: number) => fetchPodState('127.0.0.1', port, 'token-1', AbortSignal.timeout(10_000));
+const ask = (port: number) => fetchPodState(`127.0.0.1:${port}`, 'token-1', AbortSignal.timeout(10_000));
 
 test('the state is asked for with the bearer token', async () => {
   const port = await serve((request, response) => {
@@ -81,8 +81,9 @@ test('an endless answer and a hung pod are given up', async () => {
 });
 
 test('a redirect is not followed: it could lead the token elsewhere', async () => {
-  const port = await serve((_, response) =>
-    response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(),
-  );
+  const port = await serve((request, response) => {
+    if (request.url === '/state') response.writeHead(302, { location: '/elsewhere' }).end();
+    else response.end(JSON.stringify(state));
+  });
   expect(await ask(port)).toMatchObject({ ok: false });
 });

@@ -1,30 +1,24 @@
-import { isIPv6 } from 'node:net';
-import { type MtaState, mtaState } from '../../../bundle/state.ts';
+import { type MtaState, mtaState } from '../../bundle/state.ts';
 
 /** Milliseconds within which a pod has to answer in full: a hung pod must not hold up its namespace. */
 const timeoutMs = 2_000;
 /** About 330 bytes for each domain and Route; a pod that says more is not ours. */
 const maxBytes = 1_048_576;
 
-export type PodState =
+type PodState =
   | { readonly ok: true; readonly value: MtaState }
   | { readonly ok: false; readonly problem: string };
 
 /**
- * Asks one MTA pod what it has loaded: `GET /state` with the MTA's bearer token. Never throws for what the pod does; the problem
- * is a sentence that stays the same while the pod does.
+ * Asks one MTA what it has loaded: `GET /state` with its bearer token. Never throws for what the MTA does; the problem is a
+ * sentence that stays the same while the MTA does.
  *
- * @param address the pod's IP address
- * @param port 1 to 65535
- * @param token content of the state token Secret
+ * @param address `host:port` of the MTA's HTTP server; an IPv6 address in brackets
+ * @param token the MTA's own bearer token
+ * @throws the reason of the signal, if that ended the question
  */
-export async function fetchPodState(
-  address: string,
-  port: number,
-  token: string,
-  signal: AbortSignal,
-): Promise<PodState> {
-  const url = `http://${isIPv6(address) ? `[${address}]` : address}:${port}/state`;
+export async function fetchPodState(address: string, token: string, signal: AbortSignal): Promise<PodState> {
+  const url = `http://${address}/state`;
   try {
     const response = await fetch(url, {
       headers: { authorization: `Bearer ${token}`, connection: 'close' },

@@ -1,0 +1,71 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { afterEach, expect, test } from 'vitest';
+import { PodPoller } from './pod-poller.ts';
+
+let server: Server | undefined;
+const stopped = new AbortController();
+afterEach(() => {
+  stopped.abort();
+  server?.closeAllConnections();
+  server?.close();
+});
+
+async function serve(listener: RequestListener): Promise<string> {
+  const listening = createServer(listener).listen(0, '127.0.0.1');
+  server = listening;
+  await once(listening, 'listening');
+  const address = listening.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return `127.0.0.1:${address.port}`;
+}
+
+test('a stranger on the port gets no second request, and a redirect leads the token nowhere', async () => {
+  const paths: string[] = [];
+  const address = await serve((request, response) => {
+    paths.push(request.url ?? '');
+    response.writeHead(302, { location: '/elsewhere' }).end();
+  });
+  const asked = Promise.withResolvers<void>();
+  const poller = new PodPoller({
+    pod: 'local',
+    mta: 'default',
+    address: () => address,
+    token: 'secret',
+    signal: stopped.signal,
+    now: () => 0,
+    changed: () => asked.resolve(),
+  });
+  const running = poller.run();
+  await asked.promise;
+  expect(poller.observation()).toMatchObject({
+    ready: false,
+    state: { ok: false, problem: expect.stringContaining(`GET http://${address}/state failed`) },
+  });
+  stopped.abort();
+  await running;
+  expect(new Set(paths)).toEqual(new Set(['/state']));
+});
+
+test('a question that hangs does not hold up the end', async () => {
+  const asked = Promise.withResolvers<void>();
+  const address = await serve(() => asked.resolve());
+  const end = new AbortController();
+  const poller = new PodPoller({
+    pod: 'local',
+    mta: 'default',
+    address: () => address,
+    token: 'secret',
+    signal: end.signal,
+    now: () => 0,
+    changed: () => undefined,
+  });
+  const running = poller.run();
+  await asked.promise;
+  end.abort();
+  await running;
+  expect(poller.observation().state).toEqual({
+    ok: false,
+    problem: 'the MTA process has not been asked yet',
+  });
+});
