@@ -7,11 +7,13 @@
 //   and swallows errors. Ours is a merge patch that conflicts, and throws.
 // - patchResourceStatus, setResourceStatus: they swallow conflicts, so a status is lost silently; and they need URLs that
 //   only the base watchResource fills in. Ours is a server-side apply, and throws.
+// - the constructor: it reads the user's default kubeconfig and throws if that is broken, whichever one is in use. Ours keeps it
+//   from looking.
 // - registerCustomResourceDefinition is never called: it fails with this client, and CRDs are the charts' business.
 // The package is unmaintained; because it is used nowhere else it can be dropped by writing start() and 20 lines here.
 import { createRequire } from 'node:module';
 import type { ResourceEvent, ResourceMeta } from '@dot-i/k8s-operator';
-import type { KubeConfig } from '@kubernetes/client-node';
+import { KubeConfig } from '@kubernetes/client-node';
 import { type ApiClient, createApiClient, patchTypes } from './client.ts';
 import type { Clock } from './clock.ts';
 import { type Informer, startInformer } from './informer.ts';
@@ -23,7 +25,26 @@ import { type ReconcileResult, startWorkers, type Workers } from './workers.ts';
 type OperatorPackage = typeof import('@dot-i/k8s-operator', { with: { 'resolution-mode': 'require' }});
 // It is CommonJS with a "default" of its own, which Node and bundlers hand to an import differently.
 const operatorPackage: OperatorPackage = createRequire(import.meta.url)('@dot-i/k8s-operator');
-const { default: Operator, ResourceEventType, ResourceMetaImpl } = operatorPackage;
+const { ResourceEventType, ResourceMetaImpl } = operatorPackage;
+
+/** The base class, constructed without a look at `$KUBECONFIG` and `~/.kube/config`: it has no parameter to say so. */
+const Operator = new Proxy(operatorPackage.default, {
+  construct(base, args, derived): object {
+    const { loadFromDefault } = KubeConfig.prototype;
+    // It makes a client at once, which wants some cluster; that client is never used.
+    KubeConfig.prototype.loadFromDefault = function loadPlaceholder() {
+      this.loadFromClusterAndUser(
+        { name: 'none', server: 'https://none.invalid', skipTLSVerify: false },
+        { name: 'none' },
+      );
+    };
+    try {
+      return Reflect.construct(base, args, derived);
+    } finally {
+      KubeConfig.prototype.loadFromDefault = loadFromDefault;
+    }
+  },
+});
 
 const DRAIN_MS = 25_000;
 
@@ -73,7 +94,7 @@ export class MailOperator extends Operator {
 
   constructor(options: MailOperatorOptions) {
     super(options.log);
-    // The base class has loaded the default kubeconfig, and lets nobody choose another.
+    // The base class has a placeholder, and lets nobody choose.
     this.kubeConfig = options.kubeConfig;
     this.client = createApiClient(options.kubeConfig);
     this.queue = createWorkQueue(options.clock);
