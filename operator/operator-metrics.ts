@@ -7,8 +7,23 @@ export interface OperatorMetrics {
   leads(isLeader: boolean): void;
 }
 
-/** @param queueDepth namespaces that wait to be reconciled now */
-export function createOperatorMetrics(queueDepth: () => number): OperatorMetrics {
+/** One condition of one object, as its status says it now. */
+export interface ConditionSample {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly type: string;
+  readonly status: 'True' | 'False' | 'Unknown';
+}
+
+/** What is asked for whenever metrics are read. */
+export interface OperatorMetricsSources {
+  /** Namespaces that wait to be reconciled now. */
+  readonly queueDepth: () => number;
+  readonly conditions: () => Iterable<ConditionSample>;
+}
+
+export function createOperatorMetrics({ queueDepth, conditions }: OperatorMetricsSources): OperatorMetrics {
   const registry = new Registry();
   const registers = [registry];
   const total = new Counter({
@@ -30,6 +45,18 @@ export function createOperatorMetrics(queueDepth: () => number): OperatorMetrics
     registers,
     collect() {
       this.set(queueDepth());
+    },
+  });
+  // One series for each condition, of the status that it has: no more than objects times condition types, and none is left behind.
+  new Gauge({
+    name: 'postern_condition',
+    help: '1 for the status that a condition of an object has.',
+    labelNames: ['kind', 'namespace', 'name', 'type', 'status'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { kind, namespace, name, type, status } of conditions())
+        this.set({ kind, namespace, name, type, status }, 1);
     },
   });
   return {

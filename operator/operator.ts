@@ -97,7 +97,10 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     signal: stopping.signal,
   });
   const tenancy: Tenancy = new Tenancy({ operator, platform, namespaces: options.namespaces, now, log });
-  const metrics = createOperatorMetrics(() => operator.queue.depth);
+  const metrics = createOperatorMetrics({
+    queueDepth: () => operator.queue.depth,
+    conditions: () => platform.conditions(),
+  });
   const dns: DnsOptions = { ...defaultDnsOptions, resolvers: options.resolvers, ...options.dns };
   const held = new HeldObjects();
   const checks = new DkimChecks({

@@ -218,6 +218,12 @@ describe('CH14: monitoring', () => {
     );
   });
 
+  test('OP10: the namespace of a metric stays the one that it speaks of', async () => {
+    const full = await render('postern', { files: ['full-values.yaml'] });
+    const monitor = full.find(({ kind }) => kind === 'ServiceMonitor');
+    expect(monitor).toMatchObject({ spec: { endpoints: [{ honorLabels: true }] } });
+  });
+
   test('OP10: alerts and dashboard ask for metrics that operator or MTA have', () => {
     const sources = ['operator/operator-metrics.ts', 'mta/metrics.ts']
       .map((path) => readText(path))

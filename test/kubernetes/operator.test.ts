@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import * as z from 'zod';
 import { kinds } from '../../operator/api/index.ts';
 import { clusterRules } from '../../operator/crd/rbac.ts';
 import type { RunningOperator } from '../../operator/operator.ts';
@@ -277,6 +278,44 @@ test('G16: a paused Route keeps the password of the Secret that it named before'
     'the new password alone',
     delivered,
     (text) => text.includes('word-of-new') && !text.includes('word-of-old'),
+  );
+});
+
+test('OP10: /metrics has each condition of each object, by its status, until the object is gone', async () => {
+  await startMta('default');
+  await startMta('foreign', { 'postern.dev/class': 'theirs' });
+  const operator = await startOperator({ slowPollMs: 300 });
+  const conditions = async () => {
+    const text = await (await fetch(`http://127.0.0.1:${operator.httpPort}/metrics`)).text();
+    return [...text.matchAll(/^postern_condition\{(.*)\} 1$/gm)].map(([, labels = '']) => labels).sort();
+  };
+  const seriesOf = (name: string, type: string) => async () =>
+    (await conditions())
+      .filter((labels) => labels.includes(`name="${name}"`) && labels.includes(`type="${type}"`))
+      .map((labels) => labels.replace(/^.*status=/, ''));
+  const a = mailDomain('a', 'a.example', { mailbox: { routeRef: { name: 'mailbox' } } });
+  await space.apply(a, mailDomain('b', 'b.example', { mta: 'foreign' }));
+  await waitFor(
+    'an unresolved reference',
+    seriesOf('a', 'ResolvedRefs'),
+    (found) => found.join() === '"False"',
+  );
+  await space.apply(route('mailbox'));
+  await waitFor('a resolved one', seriesOf('a', 'ResolvedRefs'), (found) => found.join() === '"True"');
+  const all = await conditions();
+  expect(all).toContain(`kind="MailDomain",namespace="${space.name}",name="a",type="Accepted",status="True"`);
+  // What the operator of another class reports is not told twice.
+  expect(all.filter((labels) => labels.includes('name="b"'))).toEqual([]);
+  const stored = await space.admin.get(paths.postern(space.name, 'maildomains', 'a'));
+  const told = all.filter((labels) => labels.includes('kind="MailDomain"'));
+  expect(told).toHaveLength(
+    z.object({ conditions: z.array(z.unknown()) }).parse(stored?.status).conditions.length,
+  );
+  await space.kubectl(['delete', 'maildomain', 'a']);
+  await waitFor(
+    'the series to be gone',
+    conditions,
+    (now) => !now.some((labels) => labels.includes('kind="MailDomain"')),
   );
 });
 

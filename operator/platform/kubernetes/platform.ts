@@ -1,6 +1,7 @@
 import type { ObjectStatus, PosternObject } from '../../api/index.ts';
 import { keyAnnotations } from '../../compile/dkim-secret.ts';
 import type { CompileOptions, DkimObservation, Snapshot, StatusRecord, Want } from '../../compile/model.ts';
+import type { ConditionSample } from '../../operator-metrics.ts';
 import { dkimKeySecret } from '../../reconcile/keys.ts';
 import type { Platform, RenderedMta } from '../platform.ts';
 import type { CachedObject, CachedWorkload } from './cached.ts';
@@ -135,8 +136,14 @@ export class KubernetesPlatform implements Platform {
     );
   }
 
+  /** Every condition of the objects that are there and that are ours to report on. */
+  *conditions(): Generator<ConditionSample> {
+    for (const tenant of this.tenants.values()) yield* tenant.conditions();
+  }
+
   async report(namespace: string, statuses: readonly StatusRecord[], signal: AbortSignal): Promise<void> {
     const tenant = this.tenant(namespace);
+    tenant.reported = new Set(statuses.map(({ kind, name }) => `${kind}/${name}`));
     const failures: unknown[] = [];
     const waiting = [...statuses];
     const work = async () => {

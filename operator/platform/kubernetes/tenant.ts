@@ -1,5 +1,6 @@
 import { kindNames } from '../../../bundle/source.ts';
 import type { DkimObservation } from '../../compile/model.ts';
+import type { ConditionSample } from '../../operator-metrics.ts';
 import { AllowedDomains } from './allowed-domains.ts';
 import type { CachedObject, CachedPod, CachedWorkload } from './cached.ts';
 import { settingsName, stateTokenName } from './names.ts';
@@ -22,6 +23,8 @@ export class Tenant {
   readonly announcements = new Map<string, Announcement>();
   /** Pods as they were asked for the last snapshot, by name of the MTA. */
   observed: ReadonlyMap<string, readonly ObservedPod[]> = new Map();
+  /** `<kind>/<name>` of the objects that the last compilation gave a status: those of other classes are not among them. */
+  reported: ReadonlySet<string> = new Set();
   references: References = { secrets: new Set(), configMaps: new Set() };
   /** When a pod is to be touched again, by name of the MTA; milliseconds since the epoch. */
   readonly touchDue = new Map<string, number>();
@@ -71,6 +74,24 @@ export class Tenant {
         left.identity.metadata.name < right.identity.metadata.name ? -1 : 1,
       ),
     );
+  }
+
+  /** Conditions as they stand in the API server, of the objects that are still there. */
+  *conditions(): Generator<ConditionSample> {
+    for (const entry of this.objects()) {
+      const { kind, metadata } = entry.identity;
+      if (!entry.parsed.ok || !this.reported.has(`${kind}/${metadata.name}`)) continue;
+      const { status } = this.statuses.current(entry, entry.parsed.object);
+      for (const condition of status?.conditions ?? []) {
+        yield {
+          kind,
+          namespace: this.namespace,
+          name: metadata.name,
+          type: condition.type,
+          status: condition.status,
+        };
+      }
+    }
   }
 
   /** StatefulSets of an operator class by MTA name; several under one name are an error that the compiler reports. */
