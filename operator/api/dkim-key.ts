@@ -78,10 +78,10 @@ const spec = withTransitions(
         false,
       ),
       verification: verification.prefault({}),
-      secretRetention: oneOf('Whether the Secret of the key stays when this object is deleted.', [
-        'Retain',
-        'Delete',
-      ]).default('Retain'),
+      secretRetention: oneOf(
+        'Whether the Secret of a key that Postern made stays when this object is deleted. Delete: it goes a minute later, unless a DkimKey names it again.',
+        ['Retain', 'Delete'],
+      ).default('Retain'),
       dns: dns.prefault({}),
     }),
     [

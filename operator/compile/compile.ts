@@ -1,5 +1,6 @@
 import { compileAccessLists } from './access-lists.ts';
 import { compileDkim } from './dkim.ts';
+import { retentionWants } from './dkim-retention.ts';
 import { type Acting, type DomainSlice, sliceOf } from './domain-slice.ts';
 import { admitDomains, type Domains } from './domains.ts';
 import { type Compiled, findingsBy } from './findings.ts';
@@ -80,7 +81,7 @@ export function compile(snapshot: Snapshot): Translation {
   return {
     mtas,
     statuses: statusesOf(entries, compiled),
-    wants: [...dkim.wants, ...finalizers, ...graceEnds(snapshot)],
+    wants: [...dkim.wants, ...finalizers, ...retentionWants(entries, snapshot), ...graceEnds(snapshot)],
   };
 }
 

@@ -17,7 +17,12 @@ export const keyAnnotations = {
   selector: 'postern.dev/dkim-selector',
   publicKeySHA256: 'postern.dev/public-key-sha256',
   verifiedTime: 'postern.dev/verified-time',
+  /** RFC 3339: when it goes, since its DkimKey was deleted and said `secretRetention: Delete`. */
+  deleteAfter: 'postern.dev/delete-after',
 } as const;
+
+/** On a DkimKey with `secretRetention: Delete`: its deletion waits until it is noted on the Secret. */
+export const keyFinalizer = 'postern.dev/key-secret';
 
 const maxSecretNameLength = 253;
 const secretNamePrefix = 'postern-dkim-';
@@ -78,7 +83,7 @@ export function readKeySecret(dkimKey: DkimKey, domain: string, secret: SecretRe
     const message = `Secret ${name} (spec.secretName) needs the label ${useLabel.name}: ${useLabel.value} to be used as a DKIM key.`;
     return { kind: 'notAllowed', message };
   }
-  if (!brought && !belongsTo(secret, domain, dkimKey.spec.selector)) {
+  if (!brought && !isMadeFor(secret, domain, dkimKey.spec.selector)) {
     const message = `Secret ${name} exists and was not made for ${dkimKey.spec.selector}._domainkey.${domain}: delete or rename it, or name another in spec.secretName.`;
     return { kind: 'conflict', message };
   }
@@ -112,10 +117,15 @@ function absentSecret(dkimKey: DkimKey, name: string, brought: boolean): KeyStat
   return { kind: 'notFound', message };
 }
 
-function belongsTo(secret: SecretRecord, domain: string, selector: string): boolean {
+/** Whether Postern made the Secret, for some DKIM key. */
+export function isMadeKey({ labels }: Pick<SecretRecord, 'labels'>): boolean {
+  return labels[managedByLabel.name] === managedByLabel.value && labels[useLabel.name] === useLabel.value;
+}
+
+/** Whether Postern made the Secret for this very record. */
+export function isMadeFor(secret: SecretRecord, domain: string, selector: string): boolean {
   return (
-    secret.labels[managedByLabel.name] === managedByLabel.value &&
-    secret.labels[useLabel.name] === useLabel.value &&
+    isMadeKey(secret) &&
     secret.annotations[keyAnnotations.domain] === domain &&
     secret.annotations[keyAnnotations.selector]?.toLowerCase() === selector.toLowerCase()
   );

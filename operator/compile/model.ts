@@ -157,6 +157,19 @@ export type Want =
       /** RFC 3339; the annotation `postern.dev/verified-time` gets it. */
       readonly verifiedTime: string;
     }
+  /** Adds or removes the finalizer by which the deletion of a DkimKey is noticed (`secretRetention: Delete`). */
+  | { readonly kind: 'keyFinalizer'; readonly dkimKey: string; readonly present: boolean }
+  /** Note on a key's Secret when it goes: its DkimKey is deleted. */
+  | {
+      readonly kind: 'retireKey';
+      readonly secretName: string;
+      /** RFC 3339; the annotation `postern.dev/delete-after` gets it. */
+      readonly deleteAfter: string;
+    }
+  /** Take that note away: a DkimKey names the Secret again. */
+  | { readonly kind: 'keepKey'; readonly secretName: string }
+  /** Delete a key's Secret, unless it is another version by now. */
+  | { readonly kind: 'deleteKey'; readonly secretName: string; readonly revision: string }
   | { readonly kind: 'routeFinalizer'; readonly route: string; readonly present: boolean }
   /** Compile again at this time (an entry expires, a grace period ends). */
   | { readonly kind: 'recompile'; readonly due: number };

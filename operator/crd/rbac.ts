@@ -12,8 +12,9 @@ export interface PolicyRule {
  * What the operator may do in a namespace that it serves. The tests in test/kubernetes run under exactly this, so a verb that is
  * missing fails them; each that is here is used.
  *
- * - The six kinds are followed, and their statuses applied. A Route is patched to put a finalizer on it.
- * - Rendered ConfigMaps and Secrets are written by PUT; Secrets are patched to note on a key when its record was verified.
+ * - The six kinds are followed, and their statuses applied. Routes and DkimKeys are patched to put a finalizer on them.
+ * - Rendered ConfigMaps and Secrets are written by PUT; Secrets are patched to note on a key when its record was verified, or when
+ *   it goes.
  * - Pods are patched to make kubelet refresh their volumes, StatefulSets to roll them (two annotations, by admission policy no more).
  * - The namespace's own annotation says which domains it may have.
  */
@@ -54,6 +55,6 @@ function kindRules(kinds: readonly KindDefinition[]): PolicyRule[] {
   return [
     { apiGroups: [group], resources: kinds.map(({ plural }) => plural), verbs: ['list', 'watch'] },
     { apiGroups: [group], resources: kinds.map(({ plural }) => `${plural}/status`), verbs: ['patch'] },
-    { apiGroups: [group], resources: ['routes'], verbs: ['patch'] },
+    { apiGroups: [group], resources: ['routes', 'dkimkeys'], verbs: ['patch'] },
   ];
 }

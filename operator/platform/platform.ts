@@ -41,6 +41,21 @@ export interface Platform {
     want: Extract<Want, { kind: 'rememberVerified' }>,
     signal: AbortSignal,
   ): Promise<void>;
+  /** Adds or removes the finalizer by which the deletion of a DkimKey is noticed. */
+  setKeyFinalizer(namespace: string, dkimKey: string, present: boolean, signal: AbortSignal): Promise<void>;
+  /** Sets the annotation `postern.dev/delete-after` on the Secret of a key that Postern made, or takes it away. */
+  retireKey(
+    namespace: string,
+    secretName: string,
+    deleteAfter: string | undefined,
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** Deletes the Secret of a key, unless it is another version by now. */
+  deleteKey(
+    namespace: string,
+    want: Extract<Want, { kind: 'deleteKey' }>,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Adds or removes the finalizer that guards a Route in use. */
   setRouteFinalizer(namespace: string, route: string, present: boolean, signal: AbortSignal): Promise<void>;
   /** Keeps the outcome of a DNS check for the next snapshot. */

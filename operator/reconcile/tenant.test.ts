@@ -61,6 +61,9 @@ function recordingPlatform(calls: string[], failing: readonly string[] = []): Pl
     report: (_, statuses) => act(`report ${statuses.length}`),
     createKeyOnce: (_, { dkimKey }, pem) => act(`createKey ${dkimKey} ${pem}`),
     rememberVerified: (_, { dkimKey }) => act(`remember ${dkimKey}`),
+    setKeyFinalizer: (_, dkimKey, present) => act(`finalizer ${dkimKey} ${present}`),
+    retireKey: (_, secretName, deleteAfter) => act(`retire ${secretName} ${deleteAfter}`),
+    deleteKey: (_, { secretName, revision }) => act(`delete ${secretName} ${revision}`),
     setRouteFinalizer: (_, route, present) => act(`finalizer ${route} ${present}`),
     recordDkim: () => undefined,
   };

@@ -73,9 +73,20 @@ export async function reconcileTenant(
 
 /** Wants that leave a mark on an object, and change nothing that is compiled. */
 async function note(namespace: string, platform: Platform, want: Want, signal: AbortSignal): Promise<void> {
-  if (want.kind === 'routeFinalizer')
-    await platform.setRouteFinalizer(namespace, want.route, want.present, signal);
-  if (want.kind === 'rememberVerified') await platform.rememberVerified(namespace, want, signal);
+  switch (want.kind) {
+    case 'routeFinalizer':
+      return platform.setRouteFinalizer(namespace, want.route, want.present, signal);
+    case 'rememberVerified':
+      return platform.rememberVerified(namespace, want, signal);
+    case 'keyFinalizer':
+      return platform.setKeyFinalizer(namespace, want.dkimKey, want.present, signal);
+    case 'retireKey':
+      return platform.retireKey(namespace, want.secretName, want.deleteAfter, signal);
+    case 'keepKey':
+      return platform.retireKey(namespace, want.secretName, undefined, signal);
+    case 'deleteKey':
+      return platform.deleteKey(namespace, want, signal);
+  }
 }
 
 function startChecks(namespace: string, wants: readonly Want[], deps: TenantDeps): void {

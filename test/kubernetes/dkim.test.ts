@@ -17,6 +17,8 @@ let kubelet: Kubelet;
 let operator: RunningOperator;
 let server: NameServer;
 let resolver: Resolver;
+/** Milliseconds that the operator's clock is ahead of this machine's. */
+const clock = { ahead: 0 };
 /** Sees what the operator asks for. */
 let proxy: FaultProxy;
 
@@ -35,8 +37,7 @@ beforeAll(async () => {
   kubelet = await Kubelet.start(space.admin, space.name, 'default', 1);
   await kubelet.addPod('mail-0');
   proxy = await startFaultProxy(cluster.current);
-  const dns = { authoritativeServer: () => server.server };
-  operator = await startOperatorIn(space, { slowPollMs: 500, resolvers: [resolver.server], dns }, proxy.url);
+  operator = await startOperator();
   await space.apply(
     {
       apiVersion: 'postern.dev/v1alpha1',
@@ -61,12 +62,18 @@ afterAll(async () => {
   space?.admin.close();
 });
 
-function dkimKey(name: string, selector: string): object {
+function startOperator(): Promise<RunningOperator> {
+  const dns = { authoritativeServer: () => server.server };
+  const now = () => Date.now() + clock.ahead;
+  return startOperatorIn(space, { slowPollMs: 500, resolvers: [resolver.server], dns, now }, proxy.url);
+}
+
+function dkimKey(name: string, selector: string, spec: object = {}): object {
   return {
     apiVersion: 'postern.dev/v1alpha1',
     kind: 'DkimKey',
     metadata: { name },
-    spec: { domainRef: { name: 'signed' }, selector, verification: { mode: 'Automatic' } },
+    spec: { domainRef: { name: 'signed' }, selector, verification: { mode: 'Automatic' }, ...spec },
   };
 }
 
@@ -154,6 +161,46 @@ test('X9: a truncated key and another key are named, and left as they are', asyn
 
   await space.admin.mergePatch(secretPath('signed'), { data: good });
   await space.waitForCondition('dkimkeys', 'signed', 'Ready', /^True/, 10_000);
+});
+
+test('K5: secretRetention: Delete lets the Secret go after its DkimKey, not with one that is replaced', async () => {
+  const going = dkimKey('going', 'three', { secretRetention: 'Delete' });
+  const secret = () => space.admin.get(secretPath('going'));
+  const note = async () => (await secret())?.metadata.annotations['postern.dev/delete-after'];
+  const isGone = async () =>
+    (await space.admin.get(paths.postern(space.name, 'dkimkeys', 'going'))) === undefined;
+  await space.apply(going);
+  await space.waitForCondition('dkimkeys', 'going', 'KeyGenerated', /^True/);
+  const made = await secret();
+  expect(made?.metadata.ownerReferences).toEqual([]);
+  await waitFor(
+    'the finalizer',
+    async () => (await space.admin.get(paths.postern(space.name, 'dkimkeys', 'going')))?.metadata.finalizers,
+    (finalizers) => finalizers?.includes('postern.dev/key-secret') === true,
+  );
+
+  // Deleted and made anew at once, as `kubectl replace --force` and a re-sync do: one key, no note.
+  await space.kubectl(['replace', '--force', '-f', '-'], JSON.stringify(going));
+  await space.waitForCondition('dkimkeys', 'going', 'KeyGenerated', /^True/);
+  await waitFor('the note to be taken away', note, (time) => time === undefined);
+  clock.ahead += 3_600_000;
+  await space.apply(dkimKey('later', 'four'));
+  await space.waitForCondition('dkimkeys', 'later', 'KeyGenerated', /^True/);
+  expect((await secret())?.data).toEqual(made?.data);
+
+  // An operator that is away when the object is deleted does it afterwards.
+  await operator.stop();
+  await space.kubectl(['delete', 'dkimkey', 'going', 'later', '--wait=false']);
+  operator = await startOperator();
+  await waitFor('the object to be gone', isGone, (gone) => gone);
+  expect(Date.parse((await note()) ?? '')).toBeGreaterThan(Date.now());
+  expect((await secret())?.data).toEqual(made?.data);
+  clock.ahead += 61_000;
+  await waitFor('the Secret to be gone', secret, (object) => object === undefined);
+  // The other one said nothing: its Secret stays.
+  expect((await space.admin.get(secretPath('later')))?.metadata.annotations).not.toHaveProperty([
+    'postern.dev/delete-after',
+  ]);
 });
 
 test('OP7: the private key stands in Secrets alone: not in status, events, ConfigMaps or hashes of them', async () => {

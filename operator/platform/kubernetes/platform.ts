@@ -1,5 +1,5 @@
 import type { ObjectStatus, PosternObject } from '../../api/index.ts';
-import { keyAnnotations } from '../../compile/dkim-secret.ts';
+import { keyAnnotations, keyFinalizer } from '../../compile/dkim-secret.ts';
 import type { CompileOptions, DkimObservation, Snapshot, StatusRecord, Want } from '../../compile/model.ts';
 import type { ConditionSample } from '../../operator-metrics.ts';
 import { dkimKeySecret } from '../../reconcile/keys.ts';
@@ -14,7 +14,7 @@ import { announce, needsRoll, roll } from './rollout.ts';
 import { isNotFound } from './runtime/api-error.ts';
 import type { EventRecorder } from './runtime/events.ts';
 import type { MailOperator } from './runtime/mail-operator.ts';
-import { annotateSecret, createSecretOnce, ensureStateToken } from './secrets.ts';
+import { annotateSecret, createSecretOnce, deleteSecret, ensureStateToken } from './secrets.ts';
 import { takeSnapshot } from './snapshot.ts';
 import { pluralOf } from './status-writer.ts';
 import type { Tenant } from './tenant.ts';
@@ -186,23 +186,62 @@ export class KubernetesPlatform implements Platform {
     await annotateSecret(this.options.operator.client, cache, want.secretName, name, value, signal);
   }
 
-  async setRouteFinalizer(
+  setRouteFinalizer(namespace: string, route: string, present: boolean, signal: AbortSignal): Promise<void> {
+    return this.setFinalizer(namespace, { kind: 'Route', name: route }, routeFinalizer, present, signal);
+  }
+
+  setKeyFinalizer(namespace: string, dkimKey: string, present: boolean, signal: AbortSignal): Promise<void> {
+    return this.setFinalizer(namespace, { kind: 'DkimKey', name: dkimKey }, keyFinalizer, present, signal);
+  }
+
+  async retireKey(
     namespace: string,
-    route: string,
+    secretName: string,
+    deleteAfter: string | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const cache = cacheOf(this.tenant(namespace));
+    const { client } = this.options.operator;
+    await annotateSecret(client, cache, secretName, keyAnnotations.deleteAfter, deleteAfter, signal);
+  }
+
+  async deleteKey(
+    namespace: string,
+    { secretName, revision }: Extract<Want, { kind: 'deleteKey' }>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const cache = cacheOf(this.tenant(namespace));
+    const { operator, events } = this.options;
+    const metadata = cache.secretMeta(secretName);
+    await deleteSecret(operator.client, cache, secretName, revision, signal);
+    if (metadata === undefined) return;
+    events.record({
+      regarding: { apiVersion: 'v1', kind: 'Secret', metadata },
+      type: 'Normal',
+      reason: 'KeyDeleted',
+      action: 'DeleteKey',
+      note: 'Its DkimKey was deleted and said secretRetention: Delete',
+    });
+  }
+
+  private async setFinalizer(
+    namespace: string,
+    { kind, name }: { readonly kind: 'Route' | 'DkimKey'; readonly name: string },
+    finalizer: string,
     present: boolean,
     signal: AbortSignal,
   ): Promise<void> {
     signal.throwIfAborted();
     const tenant = this.tenant(namespace);
-    const cached = tenant.kinds.get('Route')?.get(`${namespace}/${route}`);
+    const cached = tenant.kinds.get(kind)?.get(`${namespace}/${name}`);
     if (cached === undefined) return;
     const { uid, resourceVersion } = cached.identity.metadata;
     // The cache lags behind a write of ours: whatever it shows has been dealt with.
     if (tenant.finalizerWrites.get(uid) === resourceVersion) return;
     const identity = tenant.statuses.identity(cached);
-    if ((identity.metadata.finalizers ?? []).includes(routeFinalizer) === present) return;
+    if ((identity.metadata.finalizers ?? []).includes(finalizer) === present) return;
     try {
-      await this.options.operator.setFinalizer(identity, pluralOf('Route'), routeFinalizer, present);
+      await this.options.operator.setFinalizer(identity, pluralOf(kind), finalizer, present);
     } catch (error) {
       if (!isNotFound(error)) throw error;
     }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { corePath, managerName, stateTokenKey, stateTokenName } from './names.ts';
 import { type Owner, ownedBy, renderedLabels } from './object-plan.ts';
-import { isConflict } from './runtime/api-error.ts';
+import { isConflict, isNotFound } from './runtime/api-error.ts';
 import { type ApiClient, patchTypes } from './runtime/client.ts';
 import { parseRawObject } from './stored-object.ts';
 import { type TenantCache, toSecretRecord } from './tenant-cache.ts';
@@ -53,6 +53,7 @@ export async function ensureStateToken(
 /**
  * Sets one annotation of a Secret, unless it has that value.
  *
+ * @param value undefined: it is taken away
  * @throws ApiError: Conflict if the Secret has changed since it was read
  */
 export async function annotateSecret(
@@ -60,12 +61,14 @@ export async function annotateSecret(
   cache: TenantCache,
   name: string,
   annotation: string,
-  value: string,
+  value: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
   const known = await cache.secrets.get(name);
   if (known === undefined || known.annotations[annotation] === value) return;
-  const body = { metadata: { resourceVersion: known.revision, annotations: { [annotation]: value } } };
+  const body = {
+    metadata: { resourceVersion: known.revision, annotations: { [annotation]: value ?? null } },
+  };
   const answer = await client.request('PATCH', corePath(cache.namespace, 'secrets', name), {
     body,
     contentType: patchTypes.merge,
@@ -74,4 +77,27 @@ export async function annotateSecret(
   });
   const stored = parseRawObject(answer);
   cache.secrets.wrote(name, stored.metadata.resourceVersion, toSecretRecord(stored));
+}
+
+/**
+ * Deletes a Secret; one that is gone already is none to delete.
+ *
+ * @param resourceVersion the version that may be deleted
+ * @throws ApiError: Conflict if it has changed since
+ */
+export async function deleteSecret(
+  client: ApiClient,
+  cache: TenantCache,
+  name: string,
+  resourceVersion: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { resourceVersion } };
+  try {
+    await client.request('DELETE', corePath(cache.namespace, 'secrets', name), { body, signal });
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+  } finally {
+    cache.secrets.forget(name);
+  }
 }

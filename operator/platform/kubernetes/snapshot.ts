@@ -32,8 +32,13 @@ export interface SnapshotInput {
 export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
   const { tenant, cache, now, options } = input;
   const workloads = tenant.workloads(input.class);
-  const objects = ownObjects(readObjects(input), tenant.foreignMtas(input.class));
-  tenant.refer(referencesOf([...objects, ...heldForms(input, objects)]), [...workloads.keys()]);
+  const everything = readObjects(input);
+  const objects = ownObjects(everything, tenant.foreignMtas(input.class));
+  const named = referencesOf([...objects, ...heldForms(input, objects)]);
+  // A key that an object of another class names is not ours to let go.
+  const claimed = referencesOf(everything).secrets;
+  const retired = cache.retiredKeys().filter((name) => !claimed.has(name));
+  tenant.refer({ ...named, secrets: new Set([...named.secrets, ...retired]) }, [...workloads.keys()]);
   const [configMaps, secrets, mtas, observed] = await Promise.all([
     all(tenant.references.configMaps, (name) => cache.configMaps.get(name)),
     all(tenant.references.secrets, (name) => cache.secrets.get(name)),

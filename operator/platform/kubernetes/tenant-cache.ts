@@ -1,6 +1,7 @@
 import type { KindName } from '../../../bundle/source.ts';
 import { kinds } from '../../api/index.ts';
 import { group, version } from '../../api/kind.ts';
+import { isMadeKey, keyAnnotations } from '../../compile/dkim-secret.ts';
 import type { ConfigMapRecord, SecretRecord } from '../../compile/model.ts';
 import { secret } from '../../compile/secret.ts';
 import {
@@ -146,6 +147,17 @@ export class TenantCache {
       secretMetadata,
     );
     return cache;
+  }
+
+  /** Names of the keys that go because their DkimKey was deleted: nothing refers to them any more. */
+  retiredKeys(): string[] {
+    return this.secretMetadata
+      .list(this.namespace)
+      .filter(
+        ({ labels = {}, annotations }) =>
+          isMadeKey({ labels }) && annotations?.[keyAnnotations.deleteAfter] !== undefined,
+      )
+      .map(({ name }) => name);
   }
 
   /** Metadata of a Secret, without reading its content. */

@@ -1,6 +1,7 @@
 import { canonicalJson } from '../../../bundle/canonical.ts';
 import type { MtaSettings, ObjectStatus } from '../../api/index.ts';
-import { keyAnnotations } from '../../compile/dkim-secret.ts';
+import { retiredUntil } from '../../compile/dkim-retention.ts';
+import { keyAnnotations, secretNameOf } from '../../compile/dkim-secret.ts';
 import type { DkimObservation, PodObservation, Snapshot, StatusRecord, Want } from '../../compile/model.ts';
 import { dkimKeySecret } from '../../reconcile/keys.ts';
 import type { Platform, RenderedMta } from '../platform.ts';
@@ -21,7 +22,7 @@ import {
   writeStatus,
 } from './state-files.ts';
 import { overlayProblems, type ShownStatus } from './status-report.ts';
-import { emptyStore, keyOf, problemsByObject, type Store, updateStore } from './store.ts';
+import { emptyStore, goneKeys, keyOf, problemsByObject, type Store, updateStore } from './store.ts';
 
 export interface StandalonePlatformOptions {
   readonly folder: FolderReader;
@@ -90,6 +91,11 @@ export class StandalonePlatform implements Platform {
       return false;
     const contents = readContents(files, namespace);
     const store = updateStore(this.store, contents, now());
+    // Noted before the objects are forgotten: whoever is interrupted here does it again.
+    for (const dkimKey of goneKeys(this.store, store)) {
+      const noted = [keyAnnotations.deleteAfter, retiredUntil(now())] as const;
+      await this.secretFiles.annotate(secretNameOf(dkimKey), ...noted);
+    }
     await saveObjects(paths, this.store.objects, store.objects);
     this.store = store;
     this.contents = contents;
@@ -173,6 +179,28 @@ export class StandalonePlatform implements Platform {
   ): Promise<void> {
     signal.throwIfAborted();
     await this.secretFiles.annotate(want.secretName, keyAnnotations.verifiedTime, want.verifiedTime);
+  }
+
+  /** Nothing holds a file back: what is gone from the folder is noticed when it is read. */
+  async setKeyFinalizer(): Promise<void> {}
+
+  async retireKey(
+    _namespace: string,
+    secretName: string,
+    deleteAfter: string | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    await this.secretFiles.annotate(secretName, keyAnnotations.deleteAfter, deleteAfter);
+  }
+
+  async deleteKey(
+    _namespace: string,
+    { secretName }: Extract<Want, { kind: 'deleteKey' }>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    await this.secretFiles.remove(secretName);
   }
 
   /** Nothing holds a file back: whoever deletes a Route in use sees RouteNotFound, and mail for it waits in the queue. */

@@ -45,14 +45,20 @@ export class SecretFiles {
     }
   }
 
-  /** Sets one annotation of a stored Secret; does nothing if there is no such Secret. */
-  async annotate(name: string, annotation: string, value: string): Promise<void> {
+  /** Sets one annotation of a stored Secret, or takes it away (undefined); does nothing if there is no such Secret. */
+  async annotate(name: string, annotation: string, value: string | undefined): Promise<void> {
     const text = await readIfThere(this.pathOf(name));
     if (text === undefined) return;
     const document = parseDocument(text);
     if (document.getIn(['metadata', 'annotations', annotation]) === value) return;
-    document.setIn(['metadata', 'annotations', annotation], value);
+    if (value === undefined) document.deleteIn(['metadata', 'annotations', annotation]);
+    else document.setIn(['metadata', 'annotations', annotation], value);
     await replaceFile(this.pathOf(name), document.toString({ lineWidth: 0 }));
+  }
+
+  /** Deletes a stored Secret; one that is gone already is none to delete. */
+  async remove(name: string): Promise<void> {
+    await rm(this.pathOf(name), { force: true });
   }
 
   /** All stored Secrets. @throws Error naming a file that is no Secret: a key must not be made anew because its file is broken. */

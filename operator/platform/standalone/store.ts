@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { KindName, PosternObject } from '../../api/index.ts';
+import type { DkimKey, KindName, PosternObject } from '../../api/index.ts';
+import { takesKeyAlong } from '../../compile/dkim-retention.ts';
 import type { ConfigMapRecord } from '../../compile/model.ts';
 import { isPaused } from '../../compile/objects.ts';
 import type { FolderContents, FolderObject } from './contents.ts';
@@ -74,6 +75,13 @@ export function updateStore(store: Store, contents: FolderContents, now: number)
       contents.brokenFiles.size > 0,
     ),
   };
+}
+
+/** DkimKeys that are gone from the folder and take their key along. One that was replaced under its name is not gone. */
+export function goneKeys(before: Store, after: Store): DkimKey[] {
+  return [...before.objects].flatMap(([key, { object }]) =>
+    object.kind === 'DkimKey' && !after.objects.has(key) && takesKeyAlong(object) ? [object] : [],
+  );
 }
 
 function storeObject(found: FolderObject, before: StoredObject | undefined, now: number): StoredObject {
