@@ -112,6 +112,9 @@ const status = object('What is true in DNS and in the running pods.', {
   secretRef: object('The Secret with the private key.', {
     name: text('Its name.', { min: 1, max: limits.objectNameLength }),
   }).optional(),
+  dnsEndpointRef: object('The DNSEndpoint by which external-dns publishes the record.', {
+    name: text('Its name.', { min: 1, max: limits.objectNameLength }),
+  }).optional(),
   publicKeySHA256: digest('SHA-256 of the public key (SubjectPublicKeyInfo).'),
   observedRequestId: text('The requestId that was answered last.', { max: 64 }).optional(),
   attempts: counter('Checks since the authentication began.'),
@@ -172,6 +175,7 @@ export const dkimKey = defineKind({
     'Published',
     'Signing',
     'WeakKey',
+    'RecordNotWritten',
   ],
   spec,
   status,

@@ -358,6 +358,21 @@ export const conditionTypes = {
       ),
     },
   },
+  RecordNotWritten: {
+    meaning:
+      'The DNSEndpoint by which external-dns would publish the record could not be written or taken away.',
+    warning: true,
+    reasons: {
+      KindNotInstalled: isTrue(
+        'Install external-dns with its DNSEndpoint CRD, or set spec.dns.publish to None and publish status.dnsRecord by hand.',
+      ),
+      Forbidden: isTrue(
+        'Let the operator write DNSEndpoints (value rbac.externalDns of the chart), or publish status.dnsRecord by hand.',
+      ),
+      NameTaken: isTrue('Somebody else made a DNSEndpoint of this name: delete it, or rename the DkimKey.'),
+      NotInStandalone: isTrue('A folder has no external-dns: publish status.dnsRecord by hand.'),
+    },
+  },
   AllowListBypassesGateway: {
     meaning: 'Allowed peers reach a domain that takes mail from its gateway only.',
     warning: true,

@@ -58,7 +58,11 @@ export type KeyState =
 
 /** Name of the Secret of a key: what spec says, else made from the object's name. */
 export function secretNameOf(dkimKey: DkimKey): string {
-  if (dkimKey.spec.secretName !== undefined) return dkimKey.spec.secretName;
+  return dkimKey.spec.secretName ?? generatedNameOf(dkimKey);
+}
+
+/** Name of what Postern makes for a key: its Secret, its DNSEndpoint. */
+export function generatedNameOf(dkimKey: DkimKey): string {
   // An object name so long that it must be cut could meet another's; then one of the two says SecretConflict.
   const name = `${secretNamePrefix}${dkimKey.metadata.name}`.slice(0, maxSecretNameLength);
   return name.replace(/[.-]+$/, '');

@@ -4,10 +4,11 @@ import { dkimDnsRecord } from '../render/dns-record.ts';
 import type { ConditionInput } from './conditions.ts';
 import { byAge } from './conflicts.ts';
 import { condition, keyGenerated, resolvedRefs, signing, weakKey } from './dkim-conditions.ts';
+import { publishRecord } from './dkim-publishing.ts';
 import { type KeyState, readKeySecret, secretNameOf, type UsableKey, wantedBits } from './dkim-secret.ts';
 import { type Admission, admitKeys } from './dkim-slots.ts';
 import { verify } from './dkim-verification.ts';
-import type { DkimObservation, SecretRecord, Snapshot, Want } from './model.ts';
+import type { DkimObservation, DnsEndpointObservation, SecretRecord, Snapshot, Want } from './model.ts';
 import { sourceOf } from './objects.ts';
 
 type DkimKeyFields = Omit<NonNullable<DkimKey['status']>, 'conditions' | 'observedGeneration'>;
@@ -55,6 +56,8 @@ interface Facts {
   readonly secrets: ReadonlyMap<string, SecretRecord>;
   /** The last observation of each DkimKey. */
   readonly observations: ReadonlyMap<string, DkimObservation>;
+  /** The last outcome of each DkimKey with a DNSEndpoint. */
+  readonly endpoints: ReadonlyMap<string, DnsEndpointObservation>;
   /** Names of all MailDomains, accepted or not. */
   readonly mailDomains: ReadonlySet<string>;
 }
@@ -140,6 +143,8 @@ function withKey(
   if (key.ours && verifiedTime !== undefined && key.rememberedTime === undefined) {
     wants.push({ kind: 'rememberVerified', dkimKey: name, secretName: key.secretName, verifiedTime });
   }
+  const publishing = publishRecord(dkimKey, record, facts.endpoints.get(name));
+  wants.push(...publishing.wants);
   const signs = admission.condition.status === 'True' && state === 'Active' && verification.verified;
   return {
     dkimKey,
@@ -149,6 +154,7 @@ function withKey(
       verification.published,
       signing(dkimKey, admission, verification.verified ? 'ready' : 'unpublished'),
       ...weakKey(key.publicKey),
+      ...publishing.conditions,
     ],
     fields: {
       domain,
@@ -160,6 +166,7 @@ function withKey(
         zoneFileLine: record.zoneFileLine,
       },
       secretRef: { name: key.secretName },
+      ...(publishing.ref === undefined ? {} : { dnsEndpointRef: publishing.ref }),
       publicKeySHA256,
       ...verification.fields,
     },
@@ -256,6 +263,7 @@ function gatherFacts({ secrets, objects, observed, now }: Snapshot): Facts {
   return {
     now,
     observations,
+    endpoints: new Map((observed.dnsEndpoints ?? []).map((seen) => [seen.dkimKey, seen])),
     secrets: new Map(secrets.map((record) => [record.name, record])),
     mailDomains: new Set(
       objects.filter(({ kind }) => kind === 'MailDomain').map(({ metadata }) => metadata.name),

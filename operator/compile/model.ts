@@ -82,10 +82,24 @@ export interface DkimObservation {
   readonly nameservers: readonly { readonly name: string; readonly answer: DkimAnswer }[];
 }
 
+/** What came of bringing a DNSEndpoint about, or of taking it away. */
+export type DnsEndpointOutcome =
+  | { readonly outcome: 'Written' | 'Withdrawn' }
+  | {
+      readonly outcome: 'Failed';
+      readonly reason: 'KindNotInstalled' | 'Forbidden' | 'NameTaken' | 'NotInStandalone';
+      /** What it met, without a final full stop. */
+      readonly message: string;
+    };
+
+export type DnsEndpointObservation = DnsEndpointOutcome & { readonly dkimKey: string };
+
 interface Observed {
   readonly pods: readonly PodObservation[];
   readonly dkim: readonly DkimObservation[];
   readonly routeProbes: Readonly<Record<string, RouteProbe>>;
+  /** The last outcome for each DkimKey that has or had one. */
+  readonly dnsEndpoints?: readonly DnsEndpointObservation[];
 }
 
 export interface CompileOptions {
@@ -157,6 +171,22 @@ export type Want =
       /** RFC 3339; the annotation `postern.dev/verified-time` gets it. */
       readonly verifiedTime: string;
     }
+  /** Bring about the DNSEndpoint through which external-dns publishes the record of a key (K6). */
+  | {
+      readonly kind: 'publishRecord';
+      readonly dkimKey: string;
+      /** Of the DNSEndpoint. */
+      readonly name: string;
+      readonly endpoint: {
+        readonly dnsName: string;
+        readonly recordType: 'TXT';
+        /** Seconds. */
+        readonly recordTTL: number;
+        readonly targets: readonly string[];
+      };
+    }
+  /** Take it away again. */
+  | { readonly kind: 'withdrawRecord'; readonly dkimKey: string; readonly name: string }
   /** Adds or removes the finalizer by which the deletion of a DkimKey is noticed (`secretRetention: Delete`). */
   | { readonly kind: 'keyFinalizer'; readonly dkimKey: string; readonly present: boolean }
   /** Note on a key's Secret when it goes: its DkimKey is deleted. */

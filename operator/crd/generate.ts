@@ -14,7 +14,7 @@ import { argocdFiles } from './argocd.ts';
 import { customResourceDefinition, kindSchema } from './crd.ts';
 import { documentSchema, manifestSchema } from './json-schema.ts';
 import { lintSchema } from './lint.ts';
-import { clusterRules, leaderRules, namespaceRules } from './rbac.ts';
+import { clusterRules, externalDnsRules, leaderRules, namespaceRules } from './rbac.ts';
 import { apiReference, conditionReference, generatedNote, settingsReference } from './reference.ts';
 import { toStructural } from './structural.ts';
 
@@ -52,6 +52,7 @@ export function generatedFiles(definitions: readonly KindDefinition[]): Map<stri
   files.set('docs/schemas/mta-settings.json', jsonFile(documentSchema('Settings of an MTA', settings)));
   files.set('charts/postern/files/namespace-role.yaml', yamlFile({ rules: namespaceRules(definitions) }));
   files.set('charts/postern/files/cluster-role.yaml', yamlFile({ rules: clusterRules(definitions) }));
+  files.set('charts/postern/files/external-dns-rules.yaml', yamlFile(externalDnsRules()));
   files.set('charts/postern/files/leader-role.yaml', yamlFile({ rules: leaderRules() }));
   files.set('charts/postern/files/admission-policies.yaml', yamlFile(admissionPolicies()));
   files.set('docs/reference/api.md', apiReference(documented));

@@ -46,6 +46,17 @@ export function clusterRules(kinds: readonly KindDefinition[]): PolicyRule[] {
   return kindRules(kinds);
 }
 
+/** What `spec.dns.publish: ExternalDNS` needs in a namespace besides; given only where it is used. */
+export function externalDnsRules(): PolicyRule[] {
+  return [
+    {
+      apiGroups: ['externaldns.k8s.io'],
+      resources: ['dnsendpoints'],
+      verbs: ['get', 'create', 'patch', 'delete'],
+    },
+  ];
+}
+
 /** What `--leader-elect` needs in the operator's own namespace. */
 export function leaderRules(): PolicyRule[] {
   return [{ apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] }];

@@ -41,6 +41,12 @@ export interface Platform {
     want: Extract<Want, { kind: 'rememberVerified' }>,
     signal: AbortSignal,
   ): Promise<void>;
+  /** Brings a DNSEndpoint about or takes it away; the outcome stands in the next snapshot. */
+  publishRecord(
+    namespace: string,
+    want: Extract<Want, { kind: 'publishRecord' | 'withdrawRecord' }>,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Adds or removes the finalizer by which the deletion of a DkimKey is noticed. */
   setKeyFinalizer(namespace: string, dkimKey: string, present: boolean, signal: AbortSignal): Promise<void>;
   /** Sets the annotation `postern.dev/delete-after` on the Secret of a key that Postern made, or takes it away. */

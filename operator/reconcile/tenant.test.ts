@@ -61,6 +61,7 @@ function recordingPlatform(calls: string[], failing: readonly string[] = []): Pl
     report: (_, statuses) => act(`report ${statuses.length}`),
     createKeyOnce: (_, { dkimKey }, pem) => act(`createKey ${dkimKey} ${pem}`),
     rememberVerified: (_, { dkimKey }) => act(`remember ${dkimKey}`),
+    publishRecord: (_, { kind, name }) => act(`${kind} ${name}`),
     setKeyFinalizer: (_, dkimKey, present) => act(`finalizer ${dkimKey} ${present}`),
     retireKey: (_, secretName, deleteAfter) => act(`retire ${secretName} ${deleteAfter}`),
     deleteKey: (_, { secretName, revision }) => act(`delete ${secretName} ${revision}`),

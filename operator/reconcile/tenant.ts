@@ -78,6 +78,9 @@ async function note(namespace: string, platform: Platform, want: Want, signal: A
       return platform.setRouteFinalizer(namespace, want.route, want.present, signal);
     case 'rememberVerified':
       return platform.rememberVerified(namespace, want, signal);
+    case 'publishRecord':
+    case 'withdrawRecord':
+      return platform.publishRecord(namespace, want, signal);
     case 'keyFinalizer':
       return platform.setKeyFinalizer(namespace, want.dkimKey, want.present, signal);
     case 'retireKey':

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import * as z from 'zod';
+import { externalDnsRules } from '../../operator/crd/rbac.ts';
 import {
   type ChartName,
   chartFolder,
@@ -152,6 +153,24 @@ describe('what belongs to whom', () => {
       .looseObject({ rules: z.array(z.looseObject({ apiGroups: z.array(z.string()) })) })
       .parse(role);
     expect(new Set(rules.flatMap(({ apiGroups }) => apiGroups))).toEqual(new Set(['postern.dev']));
+  });
+
+  test.each([
+    ['ClusterRole', []],
+    ['Role', ['watchNamespaces={tenant-a}']],
+  ])('OP4: a %s lets the operator write DNSEndpoints only where that is asked for', async (kind, set) => {
+    const rulesWith = async (more: readonly string[]) =>
+      (await render('postern', { set: [...set, ...more] }))
+        .filter((manifest) => manifest.kind === kind)
+        .flatMap(
+          (manifest) => z.looseObject({ rules: z.array(z.unknown()).default([]) }).parse(manifest).rules,
+        )
+        .filter((rule) => JSON.stringify(rule).includes('externaldns.k8s.io'));
+    expect(await rulesWith([])).toEqual([]);
+    // With watchNamespaces the role that tenants bind themselves is there too.
+    const given = await rulesWith(['rbac.externalDns=true']);
+    expect(given.length).toBeGreaterThan(0);
+    for (const rule of given) expect(rule).toEqual(externalDnsRules()[0]);
   });
 
   test('CH7, G4: view is aggregated without a verb that writes', async () => {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { ObjectStatus, PosternObject } from '../../api/index.ts';
 import { keyAnnotations, keyFinalizer } from '../../compile/dkim-secret.ts';
 import type { CompileOptions, DkimObservation, Snapshot, StatusRecord, Want } from '../../compile/model.ts';
@@ -6,6 +7,7 @@ import { dkimKeySecret } from '../../reconcile/keys.ts';
 import type { Platform, RenderedMta } from '../platform.ts';
 import type { CachedObject, CachedWorkload } from './cached.ts';
 import { deliverObjects } from './delivery.ts';
+import { removeDnsEndpoint, writeDnsEndpoint } from './dns-endpoint.ts';
 import { annotations, routeFinalizer } from './names.ts';
 import type { Owner } from './object-plan.ts';
 import { hasLoaded } from './pod-observer.ts';
@@ -246,6 +248,27 @@ export class KubernetesPlatform implements Platform {
       if (!isNotFound(error)) throw error;
     }
     tenant.finalizerWrites.set(uid, resourceVersion);
+  }
+
+  async publishRecord(
+    namespace: string,
+    want: Extract<Want, { kind: 'publishRecord' | 'withdrawRecord' }>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const tenant = this.tenant(namespace);
+    const { dkimKey } = want;
+    const uid = tenant.kinds.get('DkimKey')?.get(`${namespace}/${dkimKey}`)?.identity.metadata.uid;
+    if (uid === undefined) return;
+    const { operator } = this.options;
+    const place = { client: operator.client, namespace, signal };
+    const outcome =
+      want.kind === 'publishRecord'
+        ? await writeDnsEndpoint(place, want, uid)
+        : await removeDnsEndpoint(place, want);
+    const observation = { dkimKey, ...outcome };
+    const isNews = !isDeepStrictEqual(tenant.dnsEndpoints.get(dkimKey), observation);
+    tenant.dnsEndpoints.set(dkimKey, observation);
+    if (isNews) operator.queue.add(namespace);
   }
 
   recordDkim(namespace: string, observation: DkimObservation): void {

@@ -50,14 +50,20 @@ export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
   const dkimKeys = new Set(
     objects.filter(({ kind }) => kind === 'DkimKey').map(({ metadata }) => metadata.name),
   );
-  for (const name of tenant.dkim.keys()) if (!dkimKeys.has(name)) tenant.dkim.delete(name);
+  for (const notes of [tenant.dkim, tenant.dnsEndpoints])
+    for (const name of notes.keys()) if (!dkimKeys.has(name)) notes.delete(name);
   return Object.freeze({
     namespace: tenant.namespace,
     objects,
     secrets,
     configMaps,
     mtas,
-    observed: { pods, dkim: [...tenant.dkim.values()], routeProbes: worstProbes(pods) },
+    observed: {
+      pods,
+      dkim: [...tenant.dkim.values()],
+      routeProbes: worstProbes(pods),
+      dnsEndpoints: [...tenant.dnsEndpoints.values()],
+    },
     now,
     options,
   });

@@ -181,6 +181,9 @@ export class StandalonePlatform implements Platform {
     await this.secretFiles.annotate(want.secretName, keyAnnotations.verifiedTime, want.verifiedTime);
   }
 
+  /** A folder has no external-dns: the snapshot says so. */
+  async publishRecord(): Promise<void> {}
+
   /** Nothing holds a file back: what is gone from the folder is noticed when it is read. */
   async setKeyFinalizer(): Promise<void> {}
 

@@ -1,6 +1,7 @@
 import type { ObjectStatus, PosternObject } from '../../api/index.ts';
 import type {
   DkimObservation,
+  DnsEndpointObservation,
   MtaRecord,
   PodObservation,
   SecretRecord,
@@ -48,11 +49,25 @@ export function makeSnapshot(sources: SnapshotSources): Snapshot {
     secrets: [...secrets.values()],
     configMaps: [...store.configMaps.values()],
     mtas: [{ name: standaloneMta, replicas: 1, settings, workloads: ['standalone'] }],
-    observed: { pods, dkim, routeProbes: worstProbes(pods) },
+    observed: {
+      pods,
+      dkim,
+      routeProbes: worstProbes(pods),
+      dnsEndpoints: objects.flatMap(withoutExternalDns),
+    },
     now,
     // Without a cluster a host of one label is what it says: a name in /etc/hosts, a service of docker compose.
     options: { clusterDomain: '', allowedRouteRanges: loopback },
   });
+}
+
+/** Whoever asks for external-dns here is told that there is none; a record that was to be taken back was never written. */
+function withoutExternalDns(object: PosternObject): DnsEndpointObservation[] {
+  if (object.kind !== 'DkimKey') return [];
+  const dkimKey = object.metadata.name;
+  if (object.spec.dns.publish === 'None') return [{ dkimKey, outcome: 'Withdrawn' }];
+  const message = 'Standalone publishes no records';
+  return [{ dkimKey, outcome: 'Failed', reason: 'NotInStandalone', message }];
 }
 
 function withStatus(object: PosternObject, status: ObjectStatus | undefined): PosternObject {

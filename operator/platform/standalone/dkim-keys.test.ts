@@ -30,6 +30,8 @@ let folder = '';
 let paths: StatePaths;
 let now = 0;
 let platform: StandalonePlatform;
+/** `<type>/<reason>` of every condition of the key. */
+let conditions: string[] = [];
 
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'postern-retention-'));
@@ -52,7 +54,10 @@ async function restart(): Promise<void> {
     now: () => now,
     pods: () => [],
     delivered: async () => {},
-    reported: () => {},
+    reported: (statuses) => {
+      const found = statuses.get('DkimKey/key')?.status.conditions ?? [];
+      conditions = found.map(({ type, reason }) => `${type}/${reason}`);
+    },
   });
   await platform.load();
   await work();
@@ -133,4 +138,14 @@ describe('K5: secretRetention in a folder', () => {
     await work();
     expect(await isThere()).toBe(true);
   });
+});
+
+test('K6: whoever asks for external-dns in a folder is told that there is none', async () => {
+  const warning = 'RecordNotWritten/NotInStandalone';
+  await writeFile(join(folder, 'key.yaml'), dkimKey('dns: {publish: ExternalDNS}'));
+  await work();
+  expect(conditions).toContain(warning);
+  await writeFile(join(folder, 'key.yaml'), dkimKey('dns: {publish: None}'));
+  await work();
+  expect(conditions).not.toContain(warning);
 });
