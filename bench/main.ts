@@ -6,8 +6,16 @@ import { run as runIp } from './ip.ts';
 import { run as runLoad } from './load.ts';
 import { run as runMemory } from './memory.ts';
 import type { BenchResult } from './result.ts';
+import { run as runSigning } from './signing.ts';
 
-const benches = { Q1: runIp, Q2: runConnection, Q3: runLoad, Q11: runCompile, Q13: runMemory };
+const benches = {
+  Q1: runIp,
+  Q2: runConnection,
+  Q3: runLoad,
+  Q4: runSigning,
+  Q11: runCompile,
+  Q13: runMemory,
+};
 
 const { values } = parseArgs({
   options: { only: { type: 'string' }, output: { type: 'string', short: 'o' } },

@@ -1,6 +1,8 @@
 import { Command } from 'commander';
 import packageFile from '../package.json' with { type: 'json' };
+import { accountCommand } from './commands/account.ts';
 import { blocksCommand } from './commands/blocks.ts';
+import { dkimCommand } from './commands/dkim.ts';
 import { dnsCommand } from './commands/dns.ts';
 import { explainCommand } from './commands/explain.ts';
 import { lintCommand } from './commands/lint.ts';
@@ -33,6 +35,8 @@ export function buildProgram(shell: Shell): Command {
     lintCommand(shell),
     renderCommand(shell),
     dnsCommand(shell),
+    dkimCommand(shell),
+    accountCommand(shell),
     blocksCommand(shell),
     operator,
     mtaPassthrough(),
@@ -40,6 +44,8 @@ export function buildProgram(shell: Shell): Command {
   for (const command of commands) program.addCommand(command.copyInheritedSettings(program));
   // It has a --help of its own, which is the whole truth about its flags.
   operator.helpOption(false);
-  for (const command of [program, ...commands]) command.exitOverride();
+  for (const command of [program, ...commands, ...commands.flatMap((each) => each.commands)]) {
+    command.copyInheritedSettings(program).exitOverride();
+  }
   return program;
 }

@@ -62,8 +62,11 @@ export interface HarakaMail extends EventEmitter {
     readonly notes: Record<string, unknown>;
   };
   next_cb(): void;
+  /** The message in the queue file. */
+  data_stream(): AsyncIterable<Buffer>;
   get_force_tls(hop: HarakaHop): boolean;
   bounce(reason: unknown, extra?: HarakaFailure): void;
+  bounce_respond(code: number, message: unknown): void;
   temp_fail(reason: unknown, extra?: HarakaFailure): void;
   try_deliver(): void;
   try_deliver_host_on_socket(hop: HarakaHop, host: string, port: number, socket: OutboundSocket): void;

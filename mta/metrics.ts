@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { Leg } from '../bundle/leg.ts';
 import type { Because } from '../policy/types.ts';
 
 /** Prometheus metrics of one MTA process, all named postern_mta_*. */
@@ -21,6 +22,15 @@ export class Metrics {
   private readonly deliveries = this.counter('deliveries_total', 'Delivery attempts by result', [
     'route',
     'result',
+  ]);
+  /** Every leg has one beginning and one end: accepted + reports + found = delivered + bounced + ledger + those in the queue. */
+  private readonly legs = this.counter(
+    'legs_total',
+    'Recipients on their way to one destination: how they began (accepted, reports, found in the queue at the start) and ended (delivered, bounced with a report, ledger)',
+    ['fate'],
+  );
+  private readonly ledgerEntries = this.counter('ledger_total', 'Failures that nobody was told of', [
+    'entry',
   ]);
   private readonly faults = this.counter('faults_total', 'Failures of our own, each answered with 451', [
     'hook',
@@ -86,6 +96,24 @@ export class Metrics {
 
   delivery(route: string, result: 'delivered' | 'deferred' | 'failed'): void {
     this.deliveries.inc({ route, result });
+  }
+
+  legsFiled(fate: 'accepted' | 'reports', legs: readonly Leg[]): void {
+    this.legs.inc({ fate }, legs.length);
+    // A Maildir is where they were going to.
+    this.legs.inc({ fate: 'delivered' }, legs.filter(({ hop }) => hop.kind === 'Maildir').length);
+  }
+
+  legsFound(count: number): void {
+    this.legs.inc({ fate: 'found' }, count);
+  }
+
+  legEnded(fate: 'delivered' | 'bounced' | 'ledger'): void {
+    this.legs.inc({ fate });
+  }
+
+  ledgerEntry(entry: string): void {
+    this.ledgerEntries.inc({ entry });
   }
 
   fault(hook: string): void {

@@ -15,7 +15,8 @@ import { bounce, deferred, delivered, getMx, sendEmail } from './hooks/delivery.
 import { mail, rcpt } from './hooks/envelope.ts';
 import { data, dataPost, judgeMessage, queue, resetTransaction } from './hooks/message.ts';
 import type { Message } from './message.ts';
-import { fromTable, type Outcome, ok, proceed, toDsn } from './outcome.ts';
+import { keepUnreported } from './outbound/keep-mail.ts';
+import { fromTable, type Outcome, proceed, toDsn } from './outcome.ts';
 import { type Runtime, requireRuntime } from './runtime.ts';
 import { envelopeOf, sessionOf } from './session.ts';
 
@@ -93,8 +94,9 @@ function registerHooks(plugin: HarakaPlugin, runtime: Runtime): void {
     { onFailure: () => proceed },
   );
   hook('bounce', ((item, error) => bounce(runtime, item, error)) satisfies Hook<HarakaMail, Error>, {
-    onFailure: () => ok,
+    onFailure: () => ({ kind: 'delay', seconds: 60 }),
   });
+  keepUnreported(haraka);
 
   takeEnvelopeCommands(haraka, (connection) => {
     const outcome = fromTable('address-form', 'syntax');

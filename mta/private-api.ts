@@ -18,6 +18,9 @@ export const privateApi = {
   'hmail.try_deliver_host_on_socket(hop, host, port, socket)':
     'outbound/route-delivery.ts shapes the socket of each attempt',
   'hmail.bounce / temp_fail': 'outbound/route-delivery.ts turns early 5xx replies into deferrals (R5)',
+  'hmail.bounce_respond(code, message)':
+    'outbound/keep-mail.ts: a mail whose failure cannot be reported is not removed',
+  'hmail.data_stream()': 'report/report.ts quotes the header of mail that failed',
   'hmail.next_cb': 'hooks/delivery.ts: the end of an attempt, whatever ended it',
   'hmail queue file format': 'outbound/queue-file.ts writes it: length, JSON, message',
   'outbound.qfile.name(), platformDOT': 'names of queue files',

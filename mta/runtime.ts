@@ -1,6 +1,7 @@
 import type { Server as NetServer } from 'node:net';
 import type { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../policy/judge.ts';
 import type { LookupAnswer, RecipientLookup } from '../policy/types.ts';
+import type { AccountUsage } from './account-usage.ts';
 import type { BundleWatch } from './bundle-watch.ts';
 import type { Drain } from './drain.ts';
 import type { Deadline } from './guard.ts';
@@ -10,8 +11,10 @@ import type { Log } from './log.ts';
 import type { Ask } from './lookups/dns-cache.ts';
 import type { AcceptedMessage } from './mail-store.ts';
 import type { Metrics } from './metrics.ts';
+import type { MailDns } from './outbound/exchangers.ts';
 import type { RefusalLog } from './refusals.ts';
 import type { MtaFile } from './settings.ts';
+import type { KeyRing } from './signer/key-ring.ts';
 
 /** The decision engine, as four functions. A parameter, so that tests can put a broken one in its place. */
 interface Judge {
@@ -36,6 +39,8 @@ export interface Parts {
   readonly lookUp?: (lookup: RecipientLookup) => Promise<LookupAnswer>;
   /** Milliseconds that a hook has for its answer. */
   readonly deadlineMs: number;
+  /** Where mail servers of others listen: 25. */
+  readonly mxPort: number;
   readonly openStore: (outbound: HarakaOutbound, paths: { queue: string; maildir: string }) => Store;
 }
 
@@ -49,6 +54,11 @@ export interface Runtime extends Parts {
   readonly drain: Drain;
   readonly ledger: Ledger;
   readonly refusals: RefusalLog;
+  readonly usage: AccountUsage;
+  readonly signingKeys: KeyRing;
+  readonly dns: MailDns;
+  /** Refuses addresses that an MX must not lead to. */
+  readonly mayBeMx: (address: string) => boolean;
   readonly metrics: Metrics;
   readonly log: Log;
   /** DNS for sender authentication. */

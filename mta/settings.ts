@@ -12,6 +12,8 @@ const mtaFile = z.object({
   mta: z.string().min(1).max(40),
   /** Name in the greeting, in Received lines and in EHLO to others. */
   heloName: z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/),
+  /** Address in the From of reports. */
+  postmaster: z.string().min(3),
   /** Octets; larger messages are refused whatever a MailDomain says. */
   maxMessageBytes: z.int().min(1),
   /** CIDRs and addresses of the proxies that may send a PROXY line. */
@@ -20,6 +22,8 @@ const mtaFile = z.object({
   resolvers: z.array(z.string()).default([]),
   /** Deliveries at a time to one Route, unless the Route says less. */
   perDestinationConcurrency: z.int().min(1),
+  /** CIDRs and addresses that an MX may lead to although they are not public. */
+  internalMxRanges: z.array(z.string()),
 });
 export type MtaFile = z.infer<typeof mtaFile>;
 

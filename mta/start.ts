@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { mkdir, readFile } from 'node:fs/promises';
 import { createServer, type Server as NetServer } from 'node:net';
 import { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../policy/judge.ts';
+import { AccountUsage } from './account-usage.ts';
 import { BundleWatch } from './bundle-watch.ts';
 import { CertificateWatch } from './certificate-watch.ts';
 import { Drain } from './drain.ts';
@@ -15,12 +16,16 @@ import { probeBySmtp, RouteProber } from './lookups/route-prober.ts';
 import { MailStore } from './mail-store.ts';
 import { Metrics } from './metrics.ts';
 import { formatListenAddress, type MtaOptions } from './options.ts';
+import { mailDns } from './outbound/exchangers.ts';
+import { addressFilter } from './outbound/public-address.ts';
+import { countQueueFiles } from './outbound/queue-file.ts';
 import { readProxiesInFront } from './proxy-front.ts';
 import { trustProxies } from './proxy-peers.ts';
 import { QueueProbe } from './queue-probe.ts';
 import { RefusalLog } from './refusals.ts';
 import { type Parts, provideRuntime, type Runtime } from './runtime.ts';
 import { serveCertificate } from './serve-certificate.ts';
+import { KeyRing } from './signer/key-ring.ts';
 import { currentState, queueSize, readiness } from './state.ts';
 import { portOf, serveState } from './state-server.ts';
 import { drainAll } from './stop.ts';
@@ -37,6 +42,7 @@ export interface Mta {
 export const productParts: Parts = {
   judge: { connect: judgeConnect, mail: judgeMail, rcpt: judgeRcpt, data: judgeData },
   deadlineMs: 20_000,
+  mxPort: 25,
   openStore: (outbound, paths) => new MailStore(outbound, paths),
 };
 
@@ -59,8 +65,11 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
 
   const now = () => Math.floor(Date.now() / 1000);
   const { heloName } = home.settings;
+  const resolvers = options.resolver.length > 0 ? options.resolver : home.settings.resolvers;
+  const dns = mailDns(resolvers);
+  const signingKeys = new KeyRing();
   const prober = new RouteProber({
-    probe: probeBySmtp(heloName),
+    probe: probeBySmtp({ heloName, dns }),
     changed: (route, { reachable, reason, detail }) =>
       log[reachable ? 'info' : 'warn']({ event: 'route', route, reason, detail }),
     now,
@@ -72,6 +81,10 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
   );
   const bundles = new BundleWatch(options.policy, now, {
     loaded: (bundle) => {
+      signingKeys.load(
+        [...bundle.policy.domains.values()].flatMap((domain) => domain.policy.dkim),
+        bundle.secrets,
+      );
       metrics.bundleLoad('loaded');
       log.info({ event: 'bundle', bundleHash: bundle.index.bundleHash }, 'policy loaded');
       prober.follow(bundle);
@@ -86,7 +99,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
   });
   const recipients = new RecipientProbe({
     book: () => bundles.current,
-    ask: askBySmtp(heloName),
+    ask: askBySmtp({ heloName, dns }),
     answered: (route, answer) => metrics.recipientLookup(route, answer),
     troubled: (route, problem) => log.warn({ event: 'lookup', route, problem }),
   });
@@ -101,11 +114,15 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     drain: new Drain(haraka),
     ledger: new Ledger(),
     refusals: new RefusalLog(),
+    usage: new AccountUsage(),
+    signingKeys,
+    dns,
+    mayBeMx: addressFilter(home.settings.internalMxRanges),
     metrics,
     log,
     tlsReady: () => certificates?.current !== undefined,
     submissionServers,
-    authenticationDns: cachedDns(options.resolver.length > 0 ? options.resolver : home.settings.resolvers),
+    authenticationDns: cachedDns(resolvers),
     now,
   };
   provideRuntime(runtime);
@@ -128,6 +145,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
 
   const wanted = { smtp: options.smtp, submission: options.submission, submissions: options.submissions };
   const names = Object.entries(wanted).filter(([, address]) => address !== undefined);
+  metrics.legsFound(await countQueueFiles(options.queue));
   const servers = await startHaraka(haraka, names.length);
   await certificates?.follow({
     changed: (certificate) => {

@@ -1,16 +1,19 @@
+import type { OutboundRule } from '../bundle/domain-policy.ts';
 import type { Leg } from '../bundle/leg.ts';
-import { fields, routingField } from './field.ts';
+import { fields, outboundField, routingField } from './field.ts';
 import type { InternalFacts } from './internal.ts';
 import { isInternal } from './internal.ts';
-import { isSavedLocally, mailboxLeg, outboundLeg, routedLegs } from './legs.ts';
+import { copyLegs, isSavedLocally, mailboxLeg, outboundLeg, routedLegs } from './legs.ts';
 import type { Mailbox, Path } from './mailbox.ts';
 import { canonicalDomain, formatMailbox, parseMailbox } from './mailbox.ts';
+import { outboundTlsOf } from './outbound-tls.ts';
+import { findPeer } from './peer-table.ts';
 import type { Domain, Policy } from './policy.ts';
 import type { Knowledge } from './recipient.ts';
 import { ask, isRole, knowledgeOf } from './recipient.ts';
 import type { Finding } from './stage.ts';
 import { byObject, byRule } from './stage.ts';
-import type { Because, LookupAnswer } from './types.ts';
+import type { AuthenticatedAccount, Because, LookupAnswer } from './types.ts';
 
 /** Where the mail of one recipient goes, or why nowhere. */
 export type Delivery =
@@ -37,12 +40,62 @@ export function planDelivery(
   { recipient, domain }: HostedRecipient,
   facts: DeliveryFacts,
 ): Delivery {
-  if (recipient.kind !== 'mailbox' || domain === undefined) return gone;
-  return planInbound(policy, domain, recipient.mailbox, facts);
+  if (recipient.kind !== 'mailbox') return gone;
+  const author = facts.account && policy.domains.get(canonicalDomain(facts.account.domain));
+  const outbound = facts.account && author && outboundOf(author, facts.account, recipient.mailbox, facts);
+  const plan =
+    domain === undefined
+      ? planOutbound(author, outbound, recipient.mailbox)
+      : planInbound(policy, domain, recipient.mailbox, facts, outbound);
+  if ('outcome' in plan || author === undefined) return plan;
+  const peer = recipient.mailbox.domain;
+  const legs = plan.legs.map((leg) => inheriting(leg, author, peer));
+  if (outbound === undefined) return { ...plan, legs };
+  const copies = copyLegs(outbound.author.policy, facts.sender, outbound.rule, peer);
+  return { ...plan, legs: [...legs, ...copies] };
 }
 
-/** Known to the domain, unknown but routed, or unknown. */
-function planInbound(policy: Policy, domain: Domain, recipient: Mailbox, facts: DeliveryFacts): Delivery {
+/** Mail of one hosted domain to another leaves on behalf of the other: what its author's TlsPolicies ask for comes along (T13). */
+function inheriting(leg: Leg, author: Domain, peer: string): Leg {
+  const { domain, tls } = author.policy;
+  if (leg.domain === domain || outboundTlsOf(tls.outbound, peer) === undefined) return leg;
+  return { ...leg, tlsOf: [{ domain, direction: 'Outbound', peer }] };
+}
+
+/** The rule of outboundRouting that takes mail of an account, and the domain whose rule it is. */
+interface Outbound {
+  readonly author: Domain;
+  readonly rule: OutboundRule;
+}
+
+/**
+ * What an account sends is outbound mail of its domain, even if the recipient is hosted here (O8). Mail that comes back from
+ * a Route of these rules has been through them already (O3).
+ */
+function outboundOf(
+  author: Domain,
+  account: AuthenticatedAccount,
+  recipient: Mailbox,
+  facts: DeliveryFacts,
+): Outbound | undefined {
+  const rules = author.policy.outboundRouting;
+  const { fromRoute } = account;
+  const cameBack = ({ changeRoute, sendCopyTo }: OutboundRule) =>
+    changeRoute === fromRoute || sendCopyTo === fromRoute;
+  if (fromRoute !== undefined && rules.some(cameBack)) return undefined;
+  const match = isInternal(facts, recipient.domain) ? 'Internal' : 'External';
+  const rule = rules.find((one) => one.match === match);
+  return rule && { author, rule };
+}
+
+/** Known to the domain, unknown but routed, or unknown. A changed route comes before all rules for mail coming in. */
+function planInbound(
+  policy: Policy,
+  domain: Domain,
+  recipient: Mailbox,
+  facts: DeliveryFacts,
+  outbound: Outbound | undefined,
+): Delivery {
   const own = byObject(domain.policy.source, fields.recipients);
   const knowledge = knowledgeOf(domain, recipient, facts.lookups);
   if (knowledge !== 'known' && knowledge !== 'unknown') return undecided(knowledge, own);
@@ -52,8 +105,12 @@ function planInbound(policy: Policy, domain: Domain, recipient: Mailbox, facts: 
   const match = isInternal(facts, canonicalDomain(domain.policy.domain)) ? 'Internal' : 'External';
   const target = knowledge === 'known' ? 'Known' : 'Unknown';
   const rule = domain.policy.inboundRouting.find((one) => one.match === match && one.target === target);
+  if (rule === undefined && knowledge === 'unknown') {
+    return unknown(own, 'not among the recipients of the domain');
+  }
+  const changed = changedRoute(outbound, recipient);
+  if (changed !== undefined) return changed;
   if (rule === undefined) {
-    if (knowledge === 'unknown') return unknown(own, 'not among the recipients of the domain');
     return { legs: [mailboxLeg(domain.policy, recipient)], detail: 'known', because: own };
   }
   const because = byObject(domain.policy.source, routingField(match, target));
@@ -62,8 +119,49 @@ function planInbound(policy: Policy, domain: Domain, recipient: Mailbox, facts: 
     if (answer === 'unknown') return unknown(because, `Route ${rule.route} refuses the recipient`);
     if (answer !== 'known') return undecided(answer, because);
   }
-  const legs = routedLegs(domain.policy, rule, recipient);
+  const legs = routedLegs(domain.policy, rule, recipient).map((leg) => protectedLeg(leg, domain, facts));
   return { legs, detail: `${target.toLowerCase()}, routed to ${rule.route}`, because };
+}
+
+/** What had to come in over TLS is passed on over TLS (T14); the way to the domain's own mailbox is its own affair. */
+function protectedLeg(
+  leg: Leg,
+  { policy: { domain }, tlsPeers }: Domain,
+  { account, sender }: DeliveryFacts,
+): Leg {
+  if (leg.purpose !== 'Routed' || account !== undefined || sender.kind !== 'mailbox') return leg;
+  const peer = sender.mailbox.domain;
+  if (findPeer(tlsPeers, peer) === undefined) return leg;
+  return { ...leg, tlsOf: [{ domain, direction: 'Inbound', peer }] };
+}
+
+/** Mail that an account sends to somebody who is not hosted here. */
+function planOutbound(
+  author: Domain | undefined,
+  outbound: Outbound | undefined,
+  recipient: Mailbox,
+): Delivery {
+  if (author === undefined) return gone;
+  const because = byObject(author.policy.source, fields.submission);
+  return (
+    changedRoute(outbound, recipient) ?? {
+      legs: [outboundLeg(author.policy, recipient)],
+      detail: 'to its MX',
+      because,
+    }
+  );
+}
+
+/** O1, O8: the Route of a rule takes the place of every other next hop. */
+function changedRoute(outbound: Outbound | undefined, recipient: Mailbox): Delivery | undefined {
+  const route = outbound?.rule.changeRoute;
+  if (outbound === undefined || route === undefined) return undefined;
+  const { policy } = outbound.author;
+  return {
+    legs: [outboundLeg(policy, recipient, route)],
+    detail: `outbound, routed to ${route}`,
+    because: byObject(policy.source, outboundField(outbound.rule.match)),
+  };
 }
 
 /** A hosted domain has left the policy between two commands: the client shall come again and hear so. */

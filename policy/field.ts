@@ -4,6 +4,7 @@ export const fields = {
   postmaster: 'spec.postmaster',
   maxMessageBytes: 'spec.limits.maxMessageBytes',
   submission: 'spec.submission',
+  recipientsPerHour: 'spec.submission.limits.recipientsPerHour',
   onlyFromGateway: 'spec.onlyFromGateway',
   authentication: 'spec.authentication',
   contentFilter: 'spec.contentFilter',
@@ -15,4 +16,9 @@ export const fields = {
 /** `spec.inboundRouting[External,Unknown]` */
 export function routingField(match: string, target: string): string {
   return `spec.inboundRouting[${match},${target}]`;
+}
+
+/** `spec.outboundRouting[External]` */
+export function outboundField(match: string): string {
+  return `spec.outboundRouting[${match}]`;
 }

@@ -10,6 +10,12 @@ const other = { localPart: 'a', domain: 'other.example' };
 describe('Internal', () => {
   test.each([
     ['an account writing from its address to its domain', { account, sender, from }, 'd.example', true],
+    [
+      'mail that a Route hands back',
+      { account: { ...account, fromRoute: 'dlp' }, sender, from },
+      'd.example',
+      false,
+    ],
     ['before the header is seen', { account, sender, from: 'unseen' as const }, 'd.example', true],
     ['the same without authentication', { sender, from }, 'd.example', false],
     [

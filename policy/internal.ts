@@ -12,12 +12,13 @@ export interface InternalFacts {
 
 /**
  * The only definition of Internal: authenticated as an account of domain d, and MAIL FROM and header From of d, and the
- * recipient of d. Everything else is External: an own-domain From without authentication, mail that comes back from a Route or
+ * recipient of d. Everything else is External: an own-domain From without authentication, mail that comes back from a Route (by its `fromRoute` account) or
  * a gateway, a null sender, any address or list. Before DATA the header counts as fitting; it is asked again at end of DATA.
  * @param recipientDomain canonical name.
  */
 export function isInternal({ account, sender, from }: InternalFacts, recipientDomain: string): boolean {
-  if (account === undefined || sender.kind !== 'mailbox' || from === undefined) return false;
+  if (account === undefined || account.fromRoute !== undefined) return false;
+  if (sender.kind !== 'mailbox' || from === undefined) return false;
   const domain = canonicalDomain(account.domain);
   if (domain !== recipientDomain || sender.mailbox.domain !== domain) return false;
   return from === 'unseen' || from.every((author) => author.domain === domain);

@@ -51,7 +51,7 @@ const clean: DataFacts['headers'] = [['From', 'a@sender.example']];
 const passed = authenticationOf({ spf: 'pass' });
 
 /** Stages that only note something: what they note is in the tests beside them. */
-const neverRefuse = new Set(['original-client', 'junk-patterns', 'filter-scope']);
+const neverRefuse = new Set(['original-client', 'junk-patterns', 'filter-scope', 'signing']);
 
 const connectRows: [stage: string, reply: ReplyCase, verdict: () => Verdict][] = [
   ['service', 'draining', () => judgeConnect(undefined, rcpt(), true)],
@@ -78,6 +78,11 @@ const rcptRows: [stage: string, reply: ReplyCase, verdict: () => Promise<Verdict
   ['access', 'blocked', () => onRcpt(strict, { tls: true })],
   ['gateway', 'notFromGateway', () => onRcpt({ ...strict, access: { allow: [], block: [] } }, { tls: true })],
   ['recipient', 'unknownRecipient', () => onRcpt({}, { tls: true })],
+  [
+    'account-limit',
+    'accountLimit',
+    () => onRcpt({}, { account, accountRecipients: 500, recipient: 'user@example.com' }),
+  ],
   ['message-key', 'otherSettings', () => onRcpt({}, { recipient: 'user@example.com' })],
 ];
 

@@ -1,5 +1,6 @@
 import type { ConnectScope, DataScope, MailScope, RcptScope, Stage } from './stage.ts';
 import { access } from './stages/access.ts';
+import { accountLimit } from './stages/account-limit.ts';
 import { addressForm } from './stages/address-form.ts';
 import { authentication } from './stages/authentication.ts';
 import { clientAccess } from './stages/client-access.ts';
@@ -18,6 +19,7 @@ import { recipient } from './stages/recipient.ts';
 import { relay } from './stages/relay.ts';
 import { senderForm } from './stages/sender-form.ts';
 import { service } from './stages/service.ts';
+import { signing } from './stages/signing.ts';
 import { size } from './stages/size.ts';
 import { smuggling } from './stages/smuggling.ts';
 import { submission } from './stages/submission.ts';
@@ -38,7 +40,7 @@ export interface Order {
 export const order: Order = {
   connect: [service],
   mail: [senderForm, submission],
-  rcpt: [addressForm, relay, inboundTls, access, gateway, recipient, messageKey],
+  rcpt: [addressForm, relay, inboundTls, access, gateway, recipient, accountLimit, messageKey],
   data: [
     smuggling,
     size,
@@ -53,5 +55,6 @@ export const order: Order = {
     filterScope,
     contentFilter,
     delivery,
+    signing,
   ],
 };

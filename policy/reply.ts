@@ -32,7 +32,6 @@ export const replies = {
   sourceRoute: reply(550, '5.7.1', 'source routes are refused'),
 
   relaying: reply(550, '5.7.1', 'relaying denied'),
-  outboundOff: reply(550, '5.7.1', 'sending to domains that are not hosted here is not enabled'),
   tlsRequired: reply(530, '5.7.0', 'must issue a STARTTLS command first'),
   blocked: reply(550, '5.7.1', 'the address of this client is blocked'),
   notFromGateway: reply(550, '5.7.1', 'mail for this domain is taken from its gateway only'),

@@ -144,6 +144,8 @@ export interface RcptFacts extends MailFacts {
   /** The message key of the first accepted recipient of this message; absent for the first (G8). */
   readonly firstMessageKey?: string;
   readonly lookups: ReadonlyMap<string, LookupAnswer>;
+  /** Recipients that the account has sent to within the last hour, as far as this MTA knows; none if absent (P7). */
+  readonly accountRecipients?: number;
 }
 
 export interface DataFacts extends MailFacts {

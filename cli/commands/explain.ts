@@ -89,7 +89,7 @@ async function explain(shell: Shell, flags: ExplainFlags): Promise<void> {
     newSession,
     () => flags.lookup,
   );
-  const report = reportOf(explanation, policy.routes);
+  const report = reportOf(explanation, policy);
   printAnswer(shell, flags.output, report, () => describe(report));
   if (report.recipients.some(({ verdict }) => verdict !== 'accept')) shell.exit(answerNo);
 }
@@ -119,7 +119,8 @@ function describe({ recipients }: ExplainReport): string {
       const { kind, name, generation, entry } = because;
       const decided = `${kind}/${name}${generation === 0 ? '' : ` (generation ${generation})`}${entry === '' ? '' : `, entry ${entry}`}`;
       const ways = legs.map(
-        ({ to, via, tls, copy }) => `  goes to    ${to} via ${via}, TLS ${tls}${copy ? ', a copy' : ''}`,
+        ({ to, via, tls, sign, copy }) =>
+          `  goes to    ${to} via ${via}, TLS ${tls}${sign.length > 0 ? `, signed by ${sign.join(' and ')}` : ''}${copy ? ', a copy' : ''}`,
       );
       const steps = trace.map((step) => [`    ${step.stage}`, step.outcome, step.detail]);
       return [

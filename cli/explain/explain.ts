@@ -2,6 +2,7 @@ import { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../../policy/judg
 import type { Policy } from '../../policy/load.ts';
 import { lookupKey } from '../../policy/lookup.ts';
 import { replyLine } from '../../policy/reply.ts';
+import { type Signing, signingOf } from '../../policy/signer.ts';
 import type {
   Accepted,
   AuthenticatedAccount,
@@ -53,6 +54,8 @@ export interface RecipientVerdict {
 
 export interface Explanation {
   readonly recipients: readonly RecipientVerdict[];
+  /** Of the message; without one, of a message whose From is its envelope sender. */
+  readonly signing: Signing;
   readonly memory: SessionMemory;
 }
 
@@ -74,6 +77,7 @@ export function explainTransaction(
   answer: Answer,
 ): Explanation {
   const { envelopeFrom, recipients, message, heloName } = transaction;
+  const signing = signingOf(policy, client.account, message?.headers ?? [['From', envelopeFrom]]);
   const lookups = new Map<string, LookupAnswer>();
   const decide = (judge: () => Verdict): Accepted | Refused => decideWithLookups(judge, lookups, answer);
 
@@ -84,7 +88,7 @@ export function explainTransaction(
   ]) {
     const verdict = decide(judge);
     before.push(...verdict.trace);
-    if (verdict.verdict !== 'accept') return refuseAll(recipients, verdict, before, memory);
+    if (verdict.verdict !== 'accept') return { ...refuseAll(recipients, verdict, before, memory), signing };
   }
 
   let { unknownSoFar, closed } = memory;
@@ -113,7 +117,11 @@ export function explainTransaction(
     .filter(({ verdict }) => verdict.verdict === 'accept')
     .map(({ address }) => address);
   if (message === undefined || accepted.length === 0 || closed) {
-    return { recipients: verdicts, memory: { unknownSoFar, closed } };
+    const guess = message === undefined && client.account !== undefined ? [signingStep(signing)] : [];
+    const told = verdicts.map((each) =>
+      each.verdict.verdict === 'accept' ? { ...each, trace: [...each.trace, ...guess] } : each,
+    );
+    return { recipients: told, signing, memory: { unknownSoFar, closed } };
   }
   // Name servers and filters see live messages only. The trace says so where a stage would have asked.
   const unasked = { authentication: 'notAsked', contentFilter: 'notAsked' } as const;
@@ -121,8 +129,15 @@ export function explainTransaction(
   const end = decide(() => judgeData(policy, facts));
   return {
     recipients: judgedAtEnd(verdicts, end),
+    signing,
     memory: { unknownSoFar, closed: end.verdict !== 'accept' && end.disconnect },
   };
+}
+
+/** What the end of DATA would say of signatures, for a message that is not there. */
+function signingStep({ signers, detail }: Signing): TraceStep {
+  const outcome = signers.length > 0 ? 'note' : 'skip';
+  return { stage: 'signing', outcome, detail: `${detail} (if From is the sender)` };
 }
 
 function refuseAll(
@@ -130,7 +145,7 @@ function refuseAll(
   verdict: Refused,
   trace: readonly TraceStep[],
   memory: SessionMemory,
-): Explanation {
+): Omit<Explanation, 'signing'> {
   return {
     recipients: recipients.map((address) => ({ address, verdict, trace })),
     memory: { ...memory, closed: verdict.disconnect },

@@ -1,5 +1,6 @@
 import type { Leg } from '../../bundle/leg.ts';
-import type { RoutePolicy } from '../../bundle/route-policy.ts';
+import type { Policy } from '../../policy/load.ts';
+import { tlsDemandOf } from '../../policy/outbound-tls.ts';
 import type { Because, TraceStep } from '../../policy/types.ts';
 import { acceptedReply, type Decided, type Explanation, lineOf } from './explain.ts';
 
@@ -34,15 +35,16 @@ interface LegReport {
   readonly ndr: boolean;
 }
 
-/** @param routes of the MTA, by name. */
-export function reportOf(explanation: Explanation, routes: ReadonlyMap<string, RoutePolicy>): ExplainReport {
+/** @param policy of the MTA. */
+export function reportOf({ recipients, signing }: Explanation, policy: Policy): ExplainReport {
+  const sign = signing.signers.map(({ selector }) => selector);
   return {
-    recipients: explanation.recipients.map(({ address, verdict, trace }) => ({
+    recipients: recipients.map(({ address, verdict, trace }) => ({
       address,
       verdict: verdict.verdict,
       ...replyOf(verdict),
       because: becauseOf(verdict, trace),
-      legs: verdict.verdict === 'accept' ? verdict.legs.map((leg) => legOf(leg, routes)) : [],
+      legs: verdict.verdict === 'accept' ? verdict.legs.map((leg) => legOf(leg, policy, sign)) : [],
       trace,
     })),
   };
@@ -68,19 +70,22 @@ function becauseOf(verdict: Decided, trace: readonly TraceStep[]): Because {
   return noted?.because ?? { ...leg.because, entry: '' };
 }
 
-function legOf(leg: Leg, routes: ReadonlyMap<string, RoutePolicy>): LegReport {
+function legOf(leg: Leg, policy: Policy, sign: readonly string[]): LegReport {
   const { hop, recipient, purpose, onFailure } = leg;
   return {
     to: recipient,
     via: hop.kind === 'Route' ? `route/${hop.route}` : hop.kind.toLowerCase(),
-    tls: tlsOf(leg, routes),
-    sign: [],
+    tls: tlsOf(leg, policy),
+    sign,
     copy: purpose === 'Copy',
     ndr: onFailure === 'Dsn',
   };
 }
 
-function tlsOf({ hop }: Leg, routes: ReadonlyMap<string, RoutePolicy>): string {
+function tlsOf(leg: Leg, policy: Policy): string {
+  const { hop } = leg;
   if (hop.kind === 'Maildir') return 'None';
-  return hop.kind === 'Route' ? (routes.get(hop.route)?.tls.mode ?? 'Opportunistic') : 'Opportunistic';
+  const mode = hop.kind === 'Route' ? policy.routes.get(hop.route)?.tls.mode : undefined;
+  if (mode === 'Implicit') return mode;
+  return tlsDemandOf(policy, leg) === undefined ? (mode ?? 'Opportunistic') : 'Required';
 }

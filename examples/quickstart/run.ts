@@ -110,7 +110,7 @@ async function sendAndExplain(mail: SampleMail): Promise<Outcome> {
     newSession,
     () => 'unavailable',
   );
-  const [recipient] = reportOf(explanation, policy.routes).recipients;
+  const [recipient] = reportOf(explanation, policy).recipients;
   const { kind, name, entry } = recipient?.because ?? { kind: '', name: '', entry: '' };
   return {
     mail,

@@ -1,10 +1,14 @@
 import type { Leg } from '../../bundle/leg.ts';
-import type { HarakaFailure, HarakaMail } from '../haraka.ts';
+import { type TlsDemand, tlsDemandOf } from '../../policy/outbound-tls.ts';
+import type { HarakaFailure, HarakaHop, HarakaMail } from '../haraka.ts';
 import { RouteConcurrency } from '../outbound/concurrency.ts';
+import { findExchangers } from '../outbound/exchangers.ts';
 import { resolveRoute } from '../outbound/next-hop.ts';
 import { legOf } from '../outbound/queue-file.ts';
 import { shapeDelivery } from '../outbound/route-delivery.ts';
+import { strengthened, termsOfMx, termsOfRoute } from '../outbound/terms.ts';
 import { type Outcome, ok, proceed, refuse } from '../outcome.ts';
+import { reportFailure } from '../report/report.ts';
 import type { Runtime } from '../runtime.ts';
 
 const concurrency = new RouteConcurrency();
@@ -50,17 +54,41 @@ export async function getMx(runtime: Runtime, mail: HarakaMail): Promise<Outcome
   const loaded = runtime.bundles.current;
   obstacles.delete(mail);
   if (leg === undefined || loaded === undefined) return gone(mail, 'no leg or no policy');
-  if (!loaded.domains.has(leg.domain)) return gone(mail, `MailDomain of ${leg.domain} is gone`);
-  if (leg.hop.kind === 'Mx') return proceed;
+  if (!loaded.policy.domains.has(leg.domain)) return gone(mail, `MailDomain of ${leg.domain} is gone`);
+  const demand = tlsDemandOf(loaded.policy, leg);
+  if (leg.hop.kind === 'Mx') return toExchangers(runtime, mail, demand);
   if (leg.hop.kind !== 'Route') return gone(mail, 'no destination to send to');
   const route = loaded.routes.get(leg.hop.route);
   if (route === undefined) return gone(mail, `Route ${leg.hop.route} is gone`);
   const auth = route.authenticated ? loaded.secrets.routeAuth[route.name] : undefined;
   if (route.authenticated && auth === undefined)
     return gone(mail, `credentials of Route ${route.name} are gone`);
-  shapeDelivery(mail, route, runtime.haraka.outbound);
-  const hops = await resolveRoute(route, runtime.settings.heloName, auth);
+  shapeDelivery(mail, strengthened(termsOfRoute(route), demand, Date.now), runtime.haraka.outbound);
+  const hops = await resolveRoute(route, runtime.settings.heloName, auth, runtime.dns);
   return hops.length === 0 ? gone(mail, `${route.host} has no address now`) : { kind: 'ok', value: hops };
+}
+
+/** To the mail servers of the recipient's domain. */
+async function toExchangers(
+  runtime: Runtime,
+  mail: HarakaMail,
+  demand: TlsDemand | undefined,
+): Promise<Outcome> {
+  const { heloName } = runtime.settings;
+  const found = await findExchangers(mail.todo.domain, runtime.dns, heloName, runtime.mayBeMx);
+  if ('reply' in found) {
+    const { code, enhanced, text } = found.reply;
+    obstacles.set(mail, `${code} ${enhanced} ${text}`);
+    return refuse(code, enhanced, text);
+  }
+  const names = new Map(found.exchangers.map(({ name, address }) => [address, name]));
+  shapeDelivery(mail, strengthened(termsOfMx(names), demand, Date.now), runtime.haraka.outbound);
+  const hops: HarakaHop[] = found.exchangers.map(({ address }) => ({
+    exchange: address,
+    port: runtime.mxPort,
+    bind_helo: heloName,
+  }));
+  return { kind: 'ok', value: hops };
 }
 
 export function deferred(
@@ -74,27 +102,58 @@ export function deferred(
 
 export function delivered(runtime: Runtime, mail: HarakaMail, params: readonly unknown[]): Outcome {
   const [host, ip, response, , port, mode, , secured] = params;
+  runtime.metrics.legEnded('delivered');
   tell(runtime, mail, 'delivered', { host, ip, port, mode, tls: secured === true, response });
   return proceed;
 }
 
+/** Seconds until a mail is tried again whose failure could not be reported. */
+const unreportedSeconds = 60;
+
 /**
- * A final failure. A DSN goes to a sender that is proven only (G9), and at this stage none is: so the ledger keeps count, and
- * the log has the rest. Haraka removes the file.
+ * A final failure. The sender is told if it is proven (G9); otherwise the ledger keeps count, and the log has the rest. Haraka
+ * removes the file, unless the report cannot be filed: then nobody knows of the failure yet, and the mail stays.
  */
-export function bounce(runtime: Runtime, mail: HarakaMail, error: Error): Outcome {
-  const leg = legOf(mail);
+export async function bounce(runtime: Runtime, mail: HarakaMail, error: Error): Promise<Outcome> {
   const reason = reasonOf(mail, error);
+  const leg = legOf(mail);
+  const unreported = ledgerEntry(mail, leg);
+  let reported = false;
+  try {
+    reported =
+      unreported === undefined && leg !== undefined && (await reportFailure(runtime, mail, leg, reason));
+  } catch (err) {
+    const { uuid: id } = mail.todo;
+    runtime.log.error({ event: 'report', id, reason, err }, 'a failure cannot be reported: the mail stays');
+    return { kind: 'delay', seconds: unreportedSeconds };
+  }
+  const entry = reported ? undefined : (unreported ?? 'doubleBounces');
   const expired = reason.startsWith('Too many failures');
-  const entry = mail.todo.mail_from.isNull()
-    ? 'doubleBounces'
-    : leg?.onFailure === 'Ledger'
-      ? (leg.ledgerEntry ?? 'suppressedNdrs')
-      : 'backscatterAvoided';
-  runtime.ledger.add(entry);
-  if (expired) runtime.ledger.add('expired');
-  tell(runtime, mail, 'failed', { reason, ledger: entry, expired });
+  if (expired) count(runtime, 'expired');
+  if (entry !== undefined) count(runtime, entry);
+  runtime.metrics.legEnded(entry === undefined ? 'bounced' : 'ledger');
+  tell(runtime, mail, 'failed', {
+    reason,
+    ...(entry === undefined ? { reported } : { ledger: entry }),
+    expired,
+  });
   return ok;
+}
+
+function count({ ledger, metrics }: Runtime, entry: Parameters<Runtime['ledger']['add']>[0]): void {
+  ledger.add(entry);
+  metrics.ledgerEntry(entry);
+}
+
+/** Why nobody is told of a failure; undefined if the sender is. */
+function ledgerEntry(
+  mail: HarakaMail,
+  leg: Leg | undefined,
+): 'doubleBounces' | 'suppressedNdrs' | 'backscatterAvoided' | undefined {
+  if (mail.todo.mail_from.isNull()) return 'doubleBounces';
+  // Nobody knows where such a file comes from, and so whose the mail is.
+  if (leg === undefined) return 'backscatterAvoided';
+  return leg.onFailure === 'Ledger' ? (leg.ledgerEntry ?? 'suppressedNdrs') : undefined;
 }
 
 function tell(
@@ -126,7 +185,14 @@ function reasonOf(mail: HarakaMail, error: unknown): string {
   const own = error instanceof Error ? error.message : String(error);
   const theirs =
     obstacles.get(mail) ?? mail.todo.rcpt_to[0]?.reason ?? mail.todo.rcpt_to[0]?.dsn_smtp_response;
-  return theirs === undefined || own.includes(theirs) ? own : `${own}: ${theirs}`;
+  const text = theirs === undefined || own.includes(theirs) ? own : `${own}: ${theirs}`;
+  return withTlsStatus(text);
+}
+
+/** Haraka's two sentences about TLS that was required, with the status that they mean. */
+function withTlsStatus(reason: string): string {
+  if (reason.includes('No TLS available')) return `4.7.4 ${reason}`;
+  return reason.includes('TLS verification required') ? `4.7.5 ${reason}` : reason;
 }
 
 /** 4.3.5: the configuration for this mail is missing now; it may come back. */

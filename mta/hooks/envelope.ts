@@ -58,6 +58,7 @@ export function rcpt(runtime: Runtime, connection: HarakaConnection): Outcome | 
     unknownSoFar: session.unknownRecipients,
     ...(envelope.messageKey !== undefined && { firstMessageKey: envelope.messageKey }),
     lookups: envelope.lookups,
+    ...accountFacts(runtime, session),
   };
   const verdict = runtime.judge.rcpt(runtime.bundles.current?.policy, facts);
   if (verdict.verdict !== 'need') return answer(runtime, session, envelope, facts, verdict);
@@ -94,6 +95,7 @@ function answer(
   const domain = hostedDomain(runtime.bundles.current, facts.recipient);
   runtime.metrics.verdict(domain, verdict.because, verdict.verdict);
   if (verdict.verdict === 'accept') {
+    if (session.account !== undefined) runtime.usage.add(session.account.name, facts.now);
     envelope.messageKey ??= verdict.messageKey;
     envelope.accepted.push(facts.recipient);
     for (const { because } of verdict.audited) runtime.metrics.auditedRefusal(domain, because);
@@ -118,6 +120,10 @@ export function recordRefusal(
 ): void {
   const { now: time, peer, recipient = '' } = facts;
   runtime.refusals.add({ time, peer, mailFrom: envelope.from, recipient, reply, ref, because });
+}
+
+function accountFacts({ usage, now }: Runtime, { account }: Session): Pick<RcptFacts, 'accountRecipients'> {
+  return account === undefined ? {} : { accountRecipients: usage.recipients(account.name, now()) };
 }
 
 /** G11: NOTIFY and the like belong to extensions that are not offered; everything else is RFC 5321 4.1.1.11. */

@@ -7,9 +7,10 @@ import type { HarakaConnection } from '../haraka.ts';
 import { askAboutMessage } from '../lookups/ask.ts';
 import { headerBlock, Message } from '../message.ts';
 import { queueAddress } from '../outbound/queue-address.ts';
-import { fromTable, type Outcome, proceed, refusal, shuttingDown } from '../outcome.ts';
+import { fromTable, type Outcome, proceed, refusal, refuse, shuttingDown } from '../outcome.ts';
 import type { Runtime } from '../runtime.ts';
 import { type Envelope, envelopeOf, findEnvelope, type Session, sessionOf } from '../session.ts';
+import { finishMessage } from '../signer/submission.ts';
 import { recordRefusal } from './envelope.ts';
 
 /** DATA: from here on a drain waits for this session. */
@@ -81,16 +82,39 @@ export async function queue(
   if (marked.length === 0) throw new Error('accepted recipients without a destination');
   const policy = runtime.bundles.current?.policy;
   const own = ownFields(policy, marked, runtime.settings.heloName);
+  const sent = requireMessage(envelope).toWire((name, value) => isForeign(name, value, own));
+  const finished = await finish(runtime, sessionOf(connection), envelope, { sent, id: transaction.uuid });
+  if ('missing' in finished) return ended(envelope, unsigned(runtime, finished.missing));
   const wire = Buffer.concat([
     headerBlock([...headers, ['Received', connection.received_line()]]),
-    requireMessage(envelope).toWire((name, value) => isForeign(name, value, own)),
+    finished.wire,
   ]);
   await runtime.store.file(
     { id: transaction.uuid, from: queueAddress(envelope.from), marked, wire, policy },
     deadline,
   );
+  runtime.metrics.legsFiled(
+    'accepted',
+    marked.map(({ leg }) => leg),
+  );
   envelope.outcome = { code: 250, enhanced: '2.0.0', text: 'Accepted' };
   return { kind: 'ok', value: '2.0.0 Accepted' };
+}
+
+function finish(
+  { bundles, signingKeys: keys, now }: Runtime,
+  { account, heloName }: Session,
+  envelope: Envelope,
+  { sent, id }: { sent: Buffer; id: string },
+) {
+  const headers = requireMessage(envelope).headers();
+  return finishMessage(sent, { account, headers, loaded: bundles.current, keys, id, heloName, now: now() });
+}
+
+/** X9: the policy says that this mail is signed, and this process cannot: it is not taken, rather than sent unsigned. */
+function unsigned(runtime: Runtime, missing: readonly string[]): Outcome {
+  runtime.log.error({ event: 'signing', missing }, 'mail is deferred: its DKIM key is not here');
+  return refuse(451, '4.3.0', 'The signing key is not available, try again later');
 }
 
 /** The end of every transaction, whatever ended it: one log line, and a draining process lets the session go. */

@@ -3,7 +3,7 @@ import type { RoutePolicy } from '../../bundle/route-policy.ts';
 import type { LookupAnswer, RecipientLookup } from '../../policy/types.ts';
 import { RouteConcurrency } from '../outbound/concurrency.ts';
 import { findRoute, type RouteBook } from './route-book.ts';
-import { openRoute, type RouteCredentials } from './route-session.ts';
+import { openRoute, type RouteClient, type RouteCredentials } from './route-session.ts';
 
 /** Asks one server about one recipient. @throws Error if it does not say. */
 export type AskRoute = (
@@ -130,9 +130,9 @@ export class RecipientProbe {
  * Asks by beginning a mail to the recipient and not sending it. A Route that refuses the null sender refuses bounces, not the
  * recipient; only what it says to RCPT counts, as in a delivery (R5).
  */
-export function askBySmtp(heloName: string): AskRoute {
+export function askBySmtp(client: RouteClient): AskRoute {
   return async (route, credentials, recipient, signal) => {
-    const { dialogue } = await openRoute(route, heloName, credentials, signal);
+    const { dialogue } = await openRoute(route, client, credentials, signal);
     try {
       const from = await dialogue.send('MAIL FROM:<>');
       if (from.code >= 300) throw new Error(`MAIL FROM:<> is answered ${from.code}`);

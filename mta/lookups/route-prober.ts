@@ -1,7 +1,7 @@
 import type { RoutePolicy } from '../../bundle/route-policy.ts';
 import type { RouteProbe } from '../../bundle/state.ts';
 import { type DefinedRoute, findRoute, type RouteBook } from './route-book.ts';
-import { openRoute, type RouteCredentials, RouteProblem } from './route-session.ts';
+import { openRoute, type RouteClient, type RouteCredentials, RouteProblem } from './route-session.ts';
 
 /** Tries one Route. Never rejects. @returns what `/state` says of it. */
 export type ProbeRoute = (
@@ -115,10 +115,10 @@ export class RouteProber {
 }
 
 /** Goes as far as a delivery does before MAIL: connection, greeting, EHLO, TLS, AUTH. */
-export function probeBySmtp(heloName: string): ProbeRoute {
+export function probeBySmtp(client: RouteClient): ProbeRoute {
   return async (route, credentials, signal) => {
     try {
-      const { dialogue, certificateExpires } = await openRoute(route, heloName, credentials, signal);
+      const { dialogue, certificateExpires } = await openRoute(route, client, credentials, signal);
       dialogue.close();
       const expiry = certificateExpires === undefined ? {} : { certificateExpires };
       return { reachable: true, reason: 'Connected', detail: '', ...expiry };

@@ -3,7 +3,9 @@ import type { TLSSocket } from 'node:tls';
 import type { RoutePolicy } from '../../bundle/route-policy.ts';
 import type { RouteProbe } from '../../bundle/state.ts';
 import type { HarakaHop } from '../haraka.ts';
+import type { MailDns } from '../outbound/exchangers.ts';
 import { resolveRoute } from '../outbound/next-hop.ts';
+import { tlsTermsOfRoute } from '../outbound/terms.ts';
 import { handshake, peerProblem } from '../outbound/tls-level.ts';
 import { SmtpDialogue, type SmtpReply } from './smtp-dialogue.ts';
 
@@ -24,6 +26,12 @@ export interface RouteSession {
   readonly certificateExpires?: number;
 }
 
+/** Who asks: the name in EHLO, and the name servers that a delivery would ask too. */
+export interface RouteClient {
+  readonly heloName: string;
+  readonly dns: MailDns;
+}
+
 export interface RouteCredentials {
   readonly username: string;
   readonly password: string;
@@ -36,16 +44,21 @@ export interface RouteCredentials {
  */
 export async function openRoute(
   route: RoutePolicy,
-  heloName: string,
+  { heloName, dns }: RouteClient,
   credentials: RouteCredentials | undefined,
   signal: AbortSignal,
 ): Promise<RouteSession> {
   const where = `${route.host}:${route.port}`;
   if (route.authenticated && credentials === undefined)
     throw new RouteProblem('AuthRejected', `The credentials for ${where} are not there`);
-  const hops = await Promise.race([resolveRoute(route, heloName, credentials), aborted(signal)]).catch(() => {
-    throw new RouteProblem('TimedOut', `No answer in time to the question for the address of ${route.host}`);
-  });
+  const hops = await Promise.race([resolveRoute(route, heloName, credentials, dns), aborted(signal)]).catch(
+    () => {
+      throw new RouteProblem(
+        'TimedOut',
+        `No answer in time to the question for the address of ${route.host}`,
+      );
+    },
+  );
   let problem = new RouteProblem('NameNotFound', `${route.host} has no address`);
   for (const [position, hop] of hops.entries()) {
     try {
@@ -80,10 +93,11 @@ async function openHop(
   const dialogue = await step('ConnectFailed', 'no connection', SmtpDialogue.connect(address, signal));
   try {
     let secured: TLSSocket | undefined;
+    const terms = tlsTermsOfRoute(route);
     const secure = async () => {
-      secured = await step('TlsFailed', 'TLS handshake', dialogue.secure(handshake(route)));
+      secured = await step('TlsFailed', 'TLS handshake', dialogue.secure(handshake(terms)));
       const { authorized, authorizationError } = secured;
-      const problem = peerProblem(route, secured, authorized, authorizationError);
+      const problem = peerProblem(terms, secured, authorized, authorizationError);
       if (problem !== undefined)
         throw new RouteProblem('TlsFailed', `${where}: TLS verification: ${problem.message ?? problem}`);
     };

@@ -1,7 +1,8 @@
-import { lookup, resolve4, resolve6, resolveMx } from 'node:dns/promises';
+import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import type { RoutePolicy } from '../../bundle/route-policy.ts';
 import type { HarakaHop } from '../haraka.ts';
+import type { MailDns } from './exchangers.ts';
 
 /**
  * The addresses that a Route leads to, in the order in which they are tried. Names are resolved here and not by Haraka,
@@ -13,10 +14,11 @@ export async function resolveRoute(
   route: RoutePolicy,
   heloName: string,
   auth: { username: string; password: string } | undefined,
+  dns: MailDns,
 ): Promise<HarakaHop[]> {
   const hops: HarakaHop[] = [];
-  for (const host of await exchangers(route)) {
-    for (const address of await addressesOf(host)) {
+  for (const host of await exchangers(route, dns)) {
+    for (const address of await addressesOf(host, dns)) {
       hops.push({
         exchange: address,
         port: route.port,
@@ -29,18 +31,18 @@ export async function resolveRoute(
   return hops;
 }
 
-async function exchangers({ host, lookupMx }: RoutePolicy): Promise<string[]> {
+async function exchangers({ host, lookupMx }: RoutePolicy, dns: MailDns): Promise<string[]> {
   if (!lookupMx || isIP(host) !== 0) return [host];
-  const records = await resolveMx(host).catch(() => []);
+  const records = await dns.resolveMx(host).catch(() => []);
   const sorted = records
     .toSorted((left, right) => left.priority - right.priority)
     .map(({ exchange }) => exchange);
   return sorted.length === 0 ? [host] : sorted;
 }
 
-async function addressesOf(host: string): Promise<string[]> {
+async function addressesOf(host: string, dns: MailDns): Promise<string[]> {
   if (isIP(host) !== 0) return [host];
-  const answers = await Promise.allSettled([resolve4(host), resolve6(host)]);
+  const answers = await Promise.allSettled([dns.resolve4(host), dns.resolve6(host)]);
   const found = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
   if (found.length > 0) return found;
   return (await lookup(host, { all: true }).catch(() => [])).map(({ address }) => address);

@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Address } from '@haraka/email-address';
 import * as z from 'zod';
@@ -18,6 +19,11 @@ export interface QueuedMessage {
 }
 
 const note = z.object({ leg: legSchema });
+
+/** How many mails lie in a queue. Its other files are left-overs and probes, whose names do not begin with a time. */
+export async function countQueueFiles(queueDirectory: string): Promise<number> {
+  return (await readdir(queueDirectory)).filter((name) => /^\d+_\d+_/.test(name)).length;
+}
 
 /** Where the next queue file of this process lies. Its name is Haraka's: arrival, next attempt, attempts, pid, ... */
 export function nextQueueFile(

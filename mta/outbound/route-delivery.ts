@@ -1,28 +1,29 @@
-import type { RoutePolicy } from '../../bundle/route-policy.ts';
 import type { HarakaMail, HarakaOutbound, OutboundSocket } from '../haraka.ts';
 import { type Phase, watchCommands } from './command-watch.ts';
+import { keepMail } from './keep-mail.ts';
+import type { Terms } from './terms.ts';
 import { enforceTls, hideStartTls } from './tls-level.ts';
 
 /** Seconds after which a mail that could not even be renamed for its next attempt is tried again. */
 const holdSeconds = 60;
 
 /**
- * Makes one delivery attempt obey its Route: TLS level, time limit, credentials over TLS only, and which failures are final
+ * Makes one delivery attempt obey its terms: TLS level, time limit, credentials over TLS only, and which failures are final
  * (R5: on a Route only a 5xx to RCPT or to the end of the data; everything earlier is the Route's trouble, so it defers).
  * Set on the mail object at each attempt, over the methods of its class.
  */
-export function shapeDelivery(mail: HarakaMail, route: RoutePolicy, outbound: HarakaOutbound): void {
+export function shapeDelivery(mail: HarakaMail, terms: Terms, outbound: HarakaOutbound): void {
   const { prototype } = outbound.HMailItem;
-  const { mode } = route.tls;
+  const { mode } = terms.tls;
   let phase: () => Phase = () => 'connect';
 
   // `hmail.todo.force_tls`, which Haraka documents, does nothing (HT4).
   mail.get_force_tls = () => mode === 'Required';
 
   mail.try_deliver_host_on_socket = (hop, host, port, socket) => {
-    socket.setTimeout(route.connection.timeoutSeconds * 1000);
-    enforceTls(socket, route);
-    phase = watchCommands(socket, (next, before) => forbidden(route, socket, next, before));
+    socket.setTimeout(terms.timeoutSeconds * 1000);
+    enforceTls(socket, { ...terms.tls, serverName: terms.serverName(host) });
+    phase = watchCommands(socket, (next, before) => forbidden(terms, socket, next, before));
     if (mode === 'Disabled' || mode === 'Implicit') hideStartTls(socket);
     const deliver = () => prototype.try_deliver_host_on_socket.call(mail, hop, host, port, socket);
     if (mode === 'Implicit') secureFirst(mail, socket, deliver);
@@ -31,10 +32,18 @@ export function shapeDelivery(mail: HarakaMail, route: RoutePolicy, outbound: Ha
 
   mail.bounce = (reason, extra) => {
     const text = reason instanceof Error ? reason.message : String(reason);
-    if (text.startsWith('Error re-queueing')) hold(mail, outbound);
-    else if (isFinal(text, extra?.bounce_recips !== undefined, phase()))
-      prototype.bounce.call(mail, reason, extra);
+    const final =
+      terms.earlyRefusals === 'bounce' || isFinal(text, extra?.bounce_recips !== undefined, phase());
+    if (text.startsWith('Error re-queueing')) keepMail(mail, outbound, holdSeconds);
+    else if (final) prototype.bounce.call(mail, reason, extra);
     else mail.temp_fail(reason, extra);
+  };
+
+  mail.temp_fail = (reason, extra) => {
+    const text = reason instanceof Error ? reason.message : String(reason);
+    if (terms.onTlsFailure?.(mail) === 'bounce' && /TLS/.test(text))
+      prototype.bounce.call(mail, reason, extra);
+    else prototype.temp_fail.call(mail, reason, extra);
   };
 }
 
@@ -45,7 +54,7 @@ function isFinal(reason: string, recipientRefused: boolean, phase: Phase): boole
 
 /** A last look at every command, whatever Haraka believes about the connection. */
 function forbidden(
-  { tls, authenticated }: RoutePolicy,
+  { tls, authenticated }: Terms,
   socket: OutboundSocket,
   next: Phase,
   before: ReadonlySet<Phase>,
@@ -76,10 +85,4 @@ function secureFirst(mail: HarakaMail, socket: OutboundSocket, deliver: () => vo
   };
   for (const event of ['error', 'timeout', 'close']) socket.on(event, () => settle(nextHop));
   socket.upgrade({}, (verified) => settle(verified ? deliver : nextHop));
-}
-
-/** Nothing could be written: the mail stays in memory and on disk as it is. */
-function hold(mail: HarakaMail, outbound: HarakaOutbound): void {
-  mail.next_cb();
-  outbound.temp_fail_queue.add(mail.filename, holdSeconds * 1000, () => outbound.delivery_queue.push(mail));
 }

@@ -88,6 +88,11 @@ export const mtaSettings = object('Settings of one MTA, the same for all its pod
   resolvers: listOf('Name servers to ask. Empty: those of the system.', resolverAddress, { max: 8 }).default(
     [],
   ),
+  internalMxRanges: setOf(
+    'Private or loopback ranges that the MX of a recipient may lead to. Others of that kind are refused: anyone can publish them.',
+    accessAddress('IP address or CIDR.'),
+    { max: 64 },
+  ).default([]),
   workers: integer('Processes that serve connections; 0 means a single process without a supervisor.', {
     min: 0,
     max: 64,

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { render } from '../render/render.ts';
 import { compile } from './compile.ts';
-import type { Snapshot } from './model.ts';
+import type { Snapshot, StatusRecord } from './model.ts';
 import { secret } from './secret.ts';
 import { readManifest, readScenario, type Scenario } from './testdata/scenario.ts';
 
@@ -128,6 +128,17 @@ spec: {domainRef: {name: a}, algorithm: Ed25519, secretName: key, selector: next
       reason: 'Pending',
       message: 'Waiting for pod default-0',
     });
+    expect(conditionOf(statuses, 'signs', 'Signing')).toBe('False/Pending');
+    expect(conditionOf(statuses, 'a', 'DkimReady')).toBe('False/NotSigning');
+  });
+
+  test('K8: Signing is True once every ready pod has the key, and a key that signs nothing never is', () => {
+    const { statuses } = compile(snapshot);
+    expect(conditionOf(statuses, 'signs', 'Signing')).toBe('True/Signing');
+    expect(conditionOf(statuses, 'waits', 'Signing')).toBe('False/Standby');
+    expect(conditionOf(statuses, 'a', 'DkimReady')).toBe('True/DkimReady');
+    const none = compile({ ...snapshot, observed: { ...snapshot.observed, pods: [] } }).statuses;
+    expect(conditionOf(none, 'signs', 'Signing')).toBe('False/Pending');
   });
 });
 
@@ -195,6 +206,12 @@ describe('X20: a policy that is larger than its shards', () => {
     for (const [file, bytes] of secretFiles) expect(bytes.length, file).toBeLessThanOrEqual(524_288);
   });
 });
+
+function conditionOf(statuses: readonly StatusRecord[], name: string, type: string): string {
+  const conditions = statuses.find((one) => one.name === name)?.status.conditions;
+  const found = conditions?.find((one) => one.type === type);
+  return `${found?.status}/${found?.reason}`;
+}
 
 function shuffle(snapshot: Snapshot, numbers: fc.Stream<number>): Snapshot {
   const mixed = <T>(items: readonly T[]): T[] => {

@@ -1,6 +1,7 @@
 import { compileAccessLists } from './access-lists.ts';
 import { compileDkim } from './dkim.ts';
 import { retentionWants } from './dkim-retention.ts';
+import { confirmSigning } from './dkim-signing.ts';
 import { type Acting, type DomainSlice, sliceOf } from './domain-slice.ts';
 import { admitDomains, type Domains } from './domains.ts';
 import { type Compiled, findingsBy } from './findings.ts';
@@ -59,6 +60,8 @@ export function compile(snapshot: Snapshot): Translation {
       return compileMta(mta, { snapshot, slices, routes, lists: compiledLists, dkim }) ?? [];
     });
 
+  const policySlices = slicesOf(mtas, domains, domainSlices, gateways, routes);
+  const { dkimKeys } = objects;
   const uses = usesOfRoutes(objects.mailDomains, objects.gateways);
   const compiled: Compiled = {
     snapshot,
@@ -68,11 +71,11 @@ export function compile(snapshot: Snapshot): Translation {
     lists,
     gateways,
     tls,
-    dkim,
-    dkimKeys: objects.dkimKeys,
+    dkim: confirmSigning(dkim, { snapshot, dkimKeys, domainSlices, slices: policySlices }),
+    dkimKeys,
     uses,
     domainSlices,
-    slices: slicesOf(mtas, domains, domainSlices, gateways, routes),
+    slices: policySlices,
   };
   const guarded = guardedRoutes(entries, uses);
   const finalizers = routes.map(({ object: { metadata } }): Want => {

@@ -52,7 +52,7 @@ export function keyGenerated(state: KeyState): ConditionInput {
 }
 
 /**
- * Whether pods sign with the key. This version renders signers and no MTA signs with them yet, so the best it says is Pending.
+ * Whether pods sign with the key, as far as the key itself goes; whether they have it is asked afterwards (confirmSigning).
  *
  * @param admission undefined while the MailDomain is unknown
  * @param phase how far the key itself has come
@@ -73,7 +73,7 @@ export function signing(
   if (state === 'Retired') return no('Retired', 'spec.state is Retired.');
   if (phase === 'keyless') return no('KeyNotGenerated', 'There is no usable private key.');
   if (phase === 'unpublished') return no('NotPublished', 'The record has not been verified yet.');
-  return no('Pending', 'The key is part of the policy; MTAs of this version do not sign yet.');
+  return condition('Signing', 'True', 'Signing', '');
 }
 
 /** A warning or nothing. */

@@ -320,7 +320,8 @@ describe('verification', () => {
     expect(after.revisions).toEqual({ 'a.test/postern': '1' });
     expect(verifiedTime).toBe('2026-03-01T00:00:00Z');
     expect(tenant.status('k').deadlineTime).toBeUndefined();
-    expect(tenant.condition('k', 'Signing')).toBe('False/Pending');
+    // As far as the key goes; the pods are asked by confirmSigning.
+    expect(tenant.condition('k', 'Signing')).toBe('True/Signing');
     expect(checksOf(after)[0]?.due).toBeGreaterThan(tenant.now + 22 * hour);
   });
 

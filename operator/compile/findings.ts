@@ -2,6 +2,7 @@ import { limits, type PosternObject } from '../api/index.ts';
 import type { AccessList } from './access-lists.ts';
 import { countShadowed } from './access-lists.ts';
 import type { ConditionInput } from './conditions.ts';
+import { slicesOfKey } from './dkim-signing.ts';
 import { domainFields } from './domain-refs.ts';
 import type { DomainSlice } from './domain-slice.ts';
 import type { Domains } from './domains.ts';
@@ -128,14 +129,9 @@ function ofDkimKey(
   compiled: Compiled,
 ): Findings {
   const counts = ['Accepted', 'ResolvedRefs', 'KeyGenerated'];
-  const slices = [...compiled.domainSlices].flatMap(([mailDomain, { policy }]) => {
-    const slice = compiled.slices.domains.get(mailDomain);
-    const signs = policy.dkim.some(({ source }) => source.name === name);
-    return signs && slice !== undefined ? [slice] : [];
-  });
   return {
     counting: counts.flatMap((type) => conditions.find((one) => one.type === type) ?? []),
-    slices,
+    slices: slicesOfKey(name, compiled),
     others: conditions.filter(({ type }) => !counts.includes(type)),
     fields,
   };

@@ -6,8 +6,9 @@ import type { Hosted } from './domains.ts';
 import { type References, type RefProblem, readSecret, secretText } from './references.ts';
 
 /** Key of an accounts Secret: a YAML or JSON list of accounts. */
-const accountsKey = 'accounts.yaml';
-const accountsUse = 'accounts';
+export const accountsKey = 'accounts.yaml';
+/** Value of the label `postern.dev/use` of such a Secret. */
+export const accountsUse = 'accounts';
 const maxShownFaults = 8;
 
 /** The accounts of a domain, as they go into the secret bundle. */
@@ -74,10 +75,15 @@ export function compileSubmission(hosted: Hosted, references: References): Submi
   return { accounts, revision: `${name}@${secret.value.revision}`, problems };
 }
 
-function readAccounts(
+/**
+ * Reads the list of a Secret.
+ * @param references which Routes there are.
+ * @returns the accounts that can be used, and what is wrong with the others (by place, never by content).
+ */
+export function readAccounts(
   text: string,
   domain: string,
-  references: References,
+  references: { readonly routes: Pick<References['routes'], 'has'> },
 ): { accounts: Account[]; faults: string[] } {
   let written: unknown;
   try {

@@ -58,6 +58,7 @@ function snapshotOf(objects: readonly PosternObject[]): Snapshot {
             proxyProtocolFrom: [],
             trustedRanges: [],
             resolvers: [],
+            internalMxRanges: [],
             workers: 0,
           },
         },

@@ -36,6 +36,7 @@ function policyOf(mta: string): MtaPolicy {
       proxyProtocolFrom: [],
       trustedRanges: [],
       resolvers: [],
+      internalMxRanges: [],
       workers: 0,
     },
   };

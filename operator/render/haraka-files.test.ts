@@ -77,10 +77,12 @@ test('every rendered file reads back through haraka-config as it was meant', asy
   expect(read('mta.json')).toEqual({
     ...name,
     heloName: 'mx.example.com',
+    postmaster: 'postmaster@mx.example.com',
     maxMessageBytes: 104_857_600,
     proxyProtocolFrom: [],
-    resolvers: [],
     perDestinationConcurrency: 20,
+    resolvers: [],
+    internalMxRanges: [],
   });
 });
 

@@ -125,9 +125,19 @@ function retrySchedule({ retryIntervalsSeconds, queueLifetimeSeconds }: MtaSetti
 }
 
 function mtaJson(settings: MtaSettings, namespace: string, mta: string): string {
-  const { heloName, maxMessageBytes, proxyProtocolFrom, resolvers, perDestinationConcurrency } = settings;
-  const limits = { maxMessageBytes, perDestinationConcurrency };
-  const content = { namespace, mta, heloName, proxyProtocolFrom, resolvers, ...limits };
+  const { heloName, maxMessageBytes, proxyProtocolFrom, perDestinationConcurrency } = settings;
+  const { resolvers, internalMxRanges } = settings;
+  const content = {
+    namespace,
+    mta,
+    heloName,
+    postmaster: settings.postmaster ?? `postmaster@${heloName}`,
+    maxMessageBytes,
+    proxyProtocolFrom,
+    perDestinationConcurrency,
+    resolvers,
+    internalMxRanges,
+  };
   return `${JSON.stringify(content, undefined, 2)}\n`;
 }
 

@@ -65,11 +65,18 @@ describe('RCPT TO', () => {
     expect(judgeRcpt(policy, rcpt({ recipient, account })).verdict).toBe('reject');
   });
 
-  test('G13: until outbound mail is enforced an account sends to hosted domains only, and is told so', () => {
+  test('P10: an account may send to anybody; the leg goes to the MX on behalf of its domain', () => {
     expect(judgeRcpt(policy, rcpt({ recipient: 'Friend@Elsewhere.example', account }))).toMatchObject({
-      verdict: 'reject',
-      reply: { code: 550, enhanced: '5.7.1', text: expect.stringContaining('not enabled') },
-      because: { kind: 'Postern', name: 'relay', entry: 'outboundOff' },
+      verdict: 'accept',
+      legs: [
+        {
+          domain: 'example.com',
+          recipient: 'Friend@elsewhere.example',
+          hop: { kind: 'Mx' },
+          purpose: 'Outbound',
+          onFailure: 'Dsn',
+        },
+      ],
     });
     expect(judgeRcpt(policy, rcpt({ account })).verdict).toBe('accept');
   });

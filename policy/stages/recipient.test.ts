@@ -218,15 +218,18 @@ describe('inbound routing', () => {
   });
 
   test.each([
-    ['Never', 'Ledger'],
-    ['Auto', 'Dsn'],
-    ['Always', 'Dsn'],
+    ['Never', 'Ledger', 'Ledger'],
+    ['Auto', 'Dsn', 'Ledger'],
+    ['Always', 'Dsn', 'Dsn'],
   ] as const)(
-    'I8: ndr %s ends a failed leg in: %s; the mailbox leg always in a DSN',
-    async (ndr, onFailure) => {
+    'I8: ndr %s ends a failed leg in: %s; beside a leg to the mailbox, which always reports, in: %s',
+    async (ndr, alone, beside) => {
+      expect(await judge({ inboundRouting: [rule({ ndr })] }, {})).toMatchObject({
+        legs: [{ onFailure: alone }],
+      });
       const inboundRouting = [rule({ ndr, alsoDeliverLocally: true })];
       expect(await judge({ inboundRouting }, {})).toMatchObject({
-        legs: [{ onFailure }, { onFailure: 'Dsn' }],
+        legs: [{ onFailure: beside }, { onFailure: 'Dsn' }],
       });
     },
   );

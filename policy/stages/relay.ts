@@ -4,17 +4,16 @@ import type { RcptFacts } from '../types.ts';
 
 const name = 'relay';
 
-/**
- * No list, gateway or address of ours opens the relay. Mail of accounts to other domains is refused as well until it can be
- * signed, limited and routed, but with a text that tells it from an attack.
- */
+/** No list, gateway or address of ours ever opens the relay: an authenticated account alone does. */
 export const relay: Stage<RcptFacts, RcptScope> = {
   name,
   ids: ['A6', 'G13', 'P10'],
-  about: 'Only mail for hosted domains is taken.',
-  judge({ account }, { domain }) {
+  about: 'Only mail for hosted domains is taken, but from authenticated accounts.',
+  judge({ account }, { domain, recipient }) {
     if (domain !== undefined) return undefined;
     if (account === undefined) return refuse(name, 'relaying', 'the domain is not hosted here');
-    return refuse(name, 'outboundOff', 'outbound mail is not enforced in this version');
+    const literal = recipient.kind === 'mailbox' && /^(?:\[|$)/.test(recipient.mailbox.domain);
+    if (literal) return refuse(name, 'relaying', 'the recipient has no domain name');
+    return { outcome: 'note', detail: 'an account may send anywhere', notes: {} };
   },
 };

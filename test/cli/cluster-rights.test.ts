@@ -40,7 +40,8 @@ beforeAll(async () => {
   namespace = await cluster.freshNamespace('rights');
   admin = await Api.from(await cluster.current.kubeconfigFor('admin'));
   await grant(viewer.name, viewerRules);
-  await grant(editor.name, [...viewerRules, mayList('', 'secrets')]);
+  const mayWrite = { apiGroups: [''], resources: ['secrets'], verbs: ['create', 'patch'] };
+  await grant(editor.name, [...viewerRules, mayList('', 'secrets'), mayWrite]);
   await fill();
 });
 afterAll(async () => {
@@ -218,9 +219,29 @@ describe('commands on a namespace', () => {
       '--rcpt',
       'b@example.net',
     ];
-    // Judged, and refused: mail of accounts to other domains is not enabled yet.
-    expect((await as(editor, 'explain', ...asAlice, '--auth', 'alice@example.com')).code).toBe(1);
+    expect((await as(editor, 'explain', ...asAlice, '--auth', 'alice@example.com')).code).toBe(0);
     expect((await as(viewer, 'explain', ...asAlice, '--auth', 'alice@example.com')).code).toBe(2);
+  });
+
+  it('P3: account --apply changes the Secret in the cluster, and only its accounts', async () => {
+    const made = await as(editor, 'account', 'add', 'bob@example.com', '--label', 'phone', '--apply');
+    expect([made.code, made.out]).toEqual([0, '']);
+    expect(made.err).toMatch(
+      /^Secret accounts is written\npassword of bob@example\.com \(phone\): [a-z2-9-]{29}\n$/,
+    );
+    const stored = await admin.get(paths.core(namespace, 'secrets', 'accounts'));
+    expect(stored).toMatchObject({ type: 'Opaque', metadata: { labels: { 'postern.dev/use': 'accounts' } } });
+    const listed = await as(editor, 'account', 'list', '-o', 'json');
+    expect(JSON.parse(listed.out).accounts).toMatchObject([
+      { name: 'alice@example.com', passwords: [{ label: 'laptop' }] },
+      { name: 'bob@example.com', passwords: [{ label: 'phone' }] },
+    ]);
+    const gone = await as(editor, 'account', 'revoke', 'bob@example.com', '--all', '--apply');
+    expect(gone.code, gone.err).toBe(0);
+    const refused = await as(viewer, 'account', 'add', 'bob@example.com', '--apply');
+    expect([refused.code, refused.out]).toEqual([1, '']);
+    expect(refused.err).toMatch(/Secrets of the namespace may not be read/);
+    expect(refused.err).not.toContain('password of');
   });
 
   it('render prints the policy of the MTA, without any secret; --diff needs a folder', async () => {

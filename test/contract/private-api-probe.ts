@@ -52,6 +52,9 @@ const has: Record<keyof typeof privateApi, boolean> = {
   'hmail.get_force_tls(hop)': takes(mail.get_force_tls, 1),
   'hmail.try_deliver_host_on_socket(hop, host, port, socket)': takes(mail.try_deliver_host_on_socket, 4),
   'hmail.bounce / temp_fail': takes(mail.bounce, 2) && takes(mail.temp_fail, 2),
+  'hmail.bounce_respond(code, message)':
+    takes(mail.bounce_respond, 1) && /retval !== constants\.cont/.test(String(mail.bounce_respond)),
+  'hmail.data_stream()': takes(mail.data_stream, 0),
   'hmail.next_cb': /this\.next_cb = /.test(String(outbound.HMailItem)),
   'hmail queue file format': /readUInt32BE\(0\)/.test(String(Reflect.get(mail, 'read_todo'))),
   'outbound.qfile.name(), platformDOT':

@@ -24,6 +24,11 @@ const parts = {
     programs: ['/usr/sbin/dockerd', '/usr/sbin/iptables', '/usr/sbin/ip', '/usr/bin/mmdebstrap'],
   },
   lua: { packages: ['lua5.1'], programs: ['/usr/bin/lua5.1'] },
+  opendkim: { packages: ['opendkim'], programs: ['/usr/sbin/opendkim'] },
+  'python-dkim': {
+    packages: ['python3-dkim', 'python3-nacl'],
+    programs: ['/usr/bin/python3', '/usr/bin/dkimverify', '/usr/lib/python3/dist-packages/nacl/__init__.py'],
+  },
   postfix: { packages: ['postfix'], programs: ['/usr/lib/postfix/sbin/master', '/usr/sbin/smtp-sink'] },
   rspamd: { packages: ['rspamd'], programs: ['/usr/bin/rspamd'] },
 } as const;

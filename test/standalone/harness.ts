@@ -19,6 +19,8 @@ export interface StandaloneSetup {
   /** Files of the folder, by name. */
   readonly files: Readonly<Record<string, string>>;
   readonly proxyFrom?: readonly string[];
+  /** Listens for accounts too. */
+  readonly submission?: boolean;
 }
 
 /** A running `postern standalone`, as a user starts it. */
@@ -26,6 +28,8 @@ export interface RunningStandalone {
   readonly process: ChildProcess;
   readonly state: string;
   readonly smtp: { readonly host: string; readonly port: number };
+  /** Port 0 if it does not listen for accounts. */
+  readonly submission: { readonly host: string; readonly port: number };
   /** What it said on stderr so far. */
   readonly said: () => string;
   readonly mtaState: () => Promise<MtaState>;
@@ -37,7 +41,7 @@ export interface RunningStandalone {
 
 /** Writes the folder, starts the program on free ports and waits until it says that it is ready. */
 export async function startStandalone(setup: StandaloneSetup): Promise<RunningStandalone> {
-  const { directory, folder, files, proxyFrom = [] } = setup;
+  const { directory, folder, files, proxyFrom = [], submission = false } = setup;
   await mkdir(folder, { recursive: true });
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
   const state = join(directory, 'state');
@@ -51,7 +55,7 @@ export async function startStandalone(setup: StandaloneSetup): Promise<RunningSt
     '--smtp',
     free,
     '--submission',
-    'off',
+    submission ? free : 'off',
     '--submissions',
     'off',
     '--http',
@@ -90,11 +94,15 @@ export async function startStandalone(setup: StandaloneSetup): Promise<RunningSt
       .map((pair) => pair.split('=', 2))
       .map(([name = '', value = '']) => [name, value]),
   );
-  const [host = '', port = ''] = (addresses.get('smtp') ?? '').split(':');
+  const addressOf = (name: string) => {
+    const [host = '', port = ''] = (addresses.get(name) ?? '').split(':');
+    return { host, port: Number(port) };
+  };
   return {
     process: child,
     state,
-    smtp: { host, port: Number(port) },
+    smtp: addressOf('smtp'),
+    submission: addressOf('submission'),
     said: () => output,
     mtaState: async () => {
       const token = (await readFile(join(state, 'mta/default/token'), 'utf8')).trim();

@@ -26,6 +26,8 @@ export interface MtaTestOptions {
   readonly args?: readonly string[];
   /** Another program than mta/main.ts, with the same arguments. */
   readonly main?: string;
+  /** Port of the sinks that stand for mail servers of others; given, it is on this that MX names are spoken to. */
+  readonly mxPort?: number;
   /** Address to listen on; sessions come from 127.0.0.1 or from the `localAddress` of the client. */
   readonly host?: string;
   readonly queue?: string;
@@ -37,6 +39,7 @@ const endWithRunner = `data:text/javascript,${encodeURIComponent(
   "process.once('disconnect', () => process.exit(1)); process.channel?.unref();",
 )}`;
 
+const mxPortMain = fileURLToPath(new URL('./mx-port-main.ts', import.meta.url));
 const productMain = fileURLToPath(new URL('../../mta/main.ts', import.meta.url));
 
 /** A real MTA process on free loopback ports, with its directories under the system's temporary one. */
@@ -72,7 +75,7 @@ export class MtaProcess {
         '--disable-warning=ExperimentalWarning',
         '--import',
         endWithRunner,
-        options.main ?? productMain,
+        options.main ?? (options.mxPort === undefined ? productMain : mxPortMain),
         ...['--policy', path('policy'), '--config', path('config'), '--home', path('home')],
         ...[
           '--queue',
@@ -88,7 +91,10 @@ export class MtaProcess {
         ...(options.token === undefined ? [] : ['--token-file', path('token')]),
         ...(options.args ?? []),
       ],
-      { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: { ...process.env, NODE_ENV: 'production' } },
+      {
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+        env: { ...process.env, NODE_ENV: 'production', POSTERN_TEST_MX_PORT: `${options.mxPort}` },
+      },
     );
     this.child = child;
     const ready = Promise.withResolvers<string>();
@@ -233,10 +239,43 @@ export class MtaProcess {
     this.child?.kill(signal);
   }
 
+  /** What legs began and did not end, by the counters of the process; 0 unless mail was lost or counted twice. */
+  async imbalance(): Promise<number> {
+    const text = await (await this.get('/metrics')).text();
+    const value = (name: string) =>
+      Number(
+        text
+          .split('\n')
+          .find((line) => line.startsWith(`postern_mta_${name} `))
+          ?.split(' ')
+          .at(-1) ?? 0,
+      );
+    const legs = (...fates: string[]) =>
+      fates.reduce((sum, fate) => sum + value(`legs_total{fate="${fate}"}`), 0);
+    return (
+      legs('accepted', 'reports', 'found') - legs('delivered', 'bounced', 'ledger') - value('queue_messages')
+    );
+  }
+
+  /** Every scenario ends with the books closed: accepted = delivered + bounced + queued + ledger. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const client of this.clients) client.destroy();
-    await this.end();
-    await rm(this.directory, { recursive: true, force: true });
+    try {
+      for (const client of this.clients) client.destroy();
+      const { child } = this;
+      if (
+        child !== undefined &&
+        child.exitCode === null &&
+        child.signalCode === null &&
+        this.addresses.has('http')
+      )
+        await eventually(
+          async () => (await this.imbalance()) === 0,
+          'every leg has one end or waits in the queue',
+        );
+    } finally {
+      await this.end();
+      await rm(this.directory, { recursive: true, force: true });
+    }
   }
 }
 
