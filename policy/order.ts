@@ -16,6 +16,7 @@ import { messageKey } from './stages/message-key.ts';
 import { originalClient } from './stages/original-client.ts';
 import { recipient } from './stages/recipient.ts';
 import { relay } from './stages/relay.ts';
+import { returnedInternal } from './stages/returned-internal.ts';
 import { senderForm } from './stages/sender-form.ts';
 import { service } from './stages/service.ts';
 import { size } from './stages/size.ts';
@@ -45,6 +46,7 @@ export const order: Order = {
     fromTls,
     fromHeader,
     submissionFrom,
+    returnedInternal,
     loop,
     originalClient,
     clientAccess,

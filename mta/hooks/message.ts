@@ -4,6 +4,7 @@ import type { Accepted, DataFacts, MarkedLeg, Refused } from '../../policy/types
 import { dataFacts } from '../facts.ts';
 import type { Deadline } from '../guard.ts';
 import type { HarakaConnection } from '../haraka.ts';
+import { hopMarkerOf } from '../hop-marks.ts';
 import { askAboutMessage } from '../lookups/ask.ts';
 import { headerBlock, Message } from '../message.ts';
 import { queueAddress } from '../outbound/queue-address.ts';
@@ -37,7 +38,10 @@ export function judgeMessage(
   envelope: Envelope,
   message: Message,
 ): Outcome | Promise<Outcome> {
-  const facts = dataFacts(session, envelope, message, runtime.now());
+  const facts = dataFacts(session, envelope, message, {
+    now: runtime.now(),
+    hopKey: runtime.bundles.current?.secrets.hopKey,
+  });
   const verdict = runtime.judge.data(runtime.bundles.current?.policy, facts);
   if (verdict.verdict !== 'need') return settle(runtime, envelope, facts, verdict);
   return askAboutMessage(runtime, session, { facts, message, first: verdict }).then((settled) =>
@@ -77,7 +81,8 @@ export async function queue(
   const envelope = envelopeOf(connection);
   const { transaction } = connection;
   if (transaction === null) throw new Error('nothing to queue');
-  const { marked, headers } = envelope;
+  const { headers } = envelope;
+  const marked = withHopMarks(runtime, envelope);
   if (marked.length === 0) throw new Error('accepted recipients without a destination');
   const policy = runtime.bundles.current?.policy;
   const own = ownFields(policy, marked, runtime.settings.heloName);
@@ -91,6 +96,26 @@ export async function queue(
   );
   envelope.outcome = { code: 250, enhanced: '2.0.0', text: 'Accepted' };
   return { kind: 'ok', value: '2.0.0 Accepted' };
+}
+
+/**
+ * Every copy that leaves for a Route says so in its own mark (G10). Internal mail for the gateway is nothing without: unmarked it
+ * would come back as anybody's, so it waits until there is a key.
+ */
+function withHopMarks(runtime: Runtime, envelope: Envelope): readonly MarkedLeg[] {
+  const { marked, from } = envelope;
+  const key = runtime.bundles.current?.secrets.hopKey;
+  if (key === undefined) {
+    const gateway = marked.find(({ leg }) => leg.purpose === 'Gateway');
+    if (gateway !== undefined) throw new Error(`no hop key yet to send mail of ${gateway.leg.domain} with`);
+    return marked;
+  }
+  const marker = hopMarkerOf(key);
+  const fields = requireMessage(envelope).headers();
+  return marked.map((each) => ({
+    ...each,
+    headers: [...marker.marksFor(each.leg, fields, from, runtime.now()), ...each.headers],
+  }));
 }
 
 /** The end of every transaction, whatever ended it: one log line, and a draining process lets the session go. */

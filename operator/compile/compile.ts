@@ -5,6 +5,7 @@ import { admitDomains, type Domains } from './domains.ts';
 import { type Compiled, findingsBy } from './findings.ts';
 import { compileGateways, type Gateway } from './gateway.ts';
 import { secretsRevisionOf } from './hashes.ts';
+import { hopKeyOf, hopKeyWants } from './hop-key.ts';
 import type { MtaPolicy, Snapshot, StatusRecord, Translation, Want } from './model.ts';
 import { compileMta } from './mta-policy.ts';
 import { type Entry, entriesOf, objectsOf } from './objects.ts';
@@ -35,7 +36,8 @@ export function compile(snapshot: Snapshot): Translation {
   const routes = admitted.map(({ route, accepted }) => compileRoute(route, accepted, snapshot, references));
   const domains = admitDomains(objects.mailDomains, snapshot);
   const lists = compileAccessLists(objects.accessLists, domains, references);
-  const gateways = compileGateways(objects.gateways, domains, references);
+  const hopKey = hopKeyOf(snapshot);
+  const gateways = compileGateways(objects.gateways, domains, references, hopKey);
   const tls = compileTls(objects.tlsPolicies, domains, references);
   const dkim = compileDkim({
     snapshot: { ...snapshot, objects: entries.flatMap(({ compiled }) => compiled ?? []) },
@@ -55,7 +57,7 @@ export function compile(snapshot: Snapshot): Translation {
     .sort()
     .flatMap((mta) => {
       const slices = [...domainSlices.values()].filter(({ hosted }) => hosted.mta === mta);
-      return compileMta(mta, { snapshot, slices, routes, lists: compiledLists, dkim }) ?? [];
+      return compileMta(mta, { snapshot, slices, routes, lists: compiledLists, dkim, hopKey }) ?? [];
     });
 
   const uses = usesOfRoutes(objects.mailDomains, objects.gateways);
@@ -79,7 +81,7 @@ export function compile(snapshot: Snapshot): Translation {
   return {
     mtas,
     statuses: statusesOf(entries, compiled),
-    wants: [...dkim.wants, ...finalizers, ...graceEnds(snapshot)],
+    wants: [...dkim.wants, ...hopKeyWants(hopKey, mtas.length), ...finalizers, ...graceEnds(snapshot)],
   };
 }
 

@@ -7,8 +7,9 @@ import { type ConditionInput, condition } from './conditions.ts';
 import { Places } from './conflicts.ts';
 import { acceptedFrom, type DomainVerdict, refuses, takes, targetsOf } from './domain-refs.ts';
 import type { Domains, Hosted } from './domains.ts';
+import type { HopKey } from './hop-key.ts';
 import { sourceOf } from './objects.ts';
-import { checkRoute, nameOf, type References, resolvedRefs } from './references.ts';
+import { checkRoute, nameOf, type References, type RefProblem, resolvedRefs } from './references.ts';
 
 /** One InboundGateway with what the domains make of it. */
 export interface Gateway {
@@ -31,10 +32,11 @@ export function compileGateways(
   objects: readonly InboundGateway[],
   domains: Domains,
   references: References,
+  hopKey: HopKey,
 ): Gateway[] {
   const places = new Places<InboundGateway>();
   return objects.map((object) => {
-    const { suspend, domainRefs, routeRef, spam } = object.spec;
+    const { suspend, domainRefs, routeRef, spam, internalMailViaGateway } = object.spec;
     const targets = targetsOf(domainRefs, domains);
     const verdicts = [...targets.hosted.map((hosted) => judge(object, hosted, places)), ...targets.missing];
     const faults = spam.junkPatterns.flatMap((pattern, index) => faultOf(pattern, index));
@@ -52,9 +54,16 @@ export function compileGateways(
       resolvedRefs: resolvedRefs([
         ...targets.problems,
         ...(missingRoute === undefined ? [] : [missingRoute]),
+        ...(internalMailViaGateway ? hopKeyProblem(hopKey) : []),
       ]),
     };
   });
+}
+
+/** Without the key of hop marks nobody could tell mail that comes back from mail that is forged. */
+function hopKeyProblem(hopKey: HopKey): RefProblem[] {
+  if (hopKey.kind !== 'unusable') return [];
+  return [{ reason: 'SecretNotAllowed', message: `spec.internalMailViaGateway: ${hopKey.message}` }];
 }
 
 function judge(object: InboundGateway, hosted: Hosted, places: Places<InboundGateway>): DomainVerdict {

@@ -139,6 +139,8 @@ export type Want =
       readonly bits: number;
       readonly secretName: string;
     }
+  /** The key of hop marks (G10), one for the namespace. */
+  | { readonly kind: 'createHopKey'; readonly secretName: string }
   | {
       readonly kind: 'checkDkim';
       readonly dkimKey: string;

@@ -24,6 +24,9 @@ export const authentication: Stage<DataFacts, DataScope> = {
     if (facts.account !== undefined) {
       return { outcome: 'note', detail: 'authenticated', notes: { proven: true } };
     }
+    if (notes.returned) {
+      return { outcome: 'note', detail: 'Internal, back from the gateway', notes: { proven: true } };
+    }
     if (domain === undefined) return undefined;
     const { spf, dkim, dmarc } = domain.policy.authentication;
     const shown = { spf: spf !== 'Disabled', dkim: dkim !== 'Disabled', dmarc: dmarc !== 'Disabled' };

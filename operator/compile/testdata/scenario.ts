@@ -3,7 +3,9 @@ import * as z from 'zod';
 import type { MtaState } from '../../../bundle/state.ts';
 import { type KindName, kinds, parseMtaSettings, parseObject, type PosternObject, problemText } from '../../api/index.ts';
 import { compile } from '../compile.ts';
+import { managedByLabel, useLabel } from '../dkim-secret.ts';
 import { secretsRevisionOf } from '../hashes.ts';
+import { hopKeyField, hopKeySecretName, hopKeyUse } from '../hop-key.ts';
 import type { MtaPolicy, PodObservation, SecretRecord, Snapshot } from '../model.ts';
 import { secret } from '../secret.ts';
 
@@ -51,6 +53,8 @@ const stage = z.strictObject({
       }),
     )
     .default([]),
+  /** The key of hop marks: there, not made yet, or a Secret of its name without one. */
+  hopKey: z.enum(['Made', 'Missing', 'Foreign']).default('Made'),
   options: z
     .strictObject({
       clusterDomain: z.string().default('cluster.local'),
@@ -86,7 +90,7 @@ export function readScenario(text: string): Scenario {
         return [`${object.kind}/${object.metadata.name}`, object];
       }),
     ),
-    secrets: set.secrets.map(toSecret),
+    secrets: [...set.secrets, ...hopKeySecrets[set.hopKey]].map(toSecret),
     configMaps: set.configMaps,
     mtas: set.mtas.map(({ settings, ...mta }) => ({ ...mta, settings: readSettings(settings) })),
     observed: { pods: [], dkim: [], routeProbes: {} },
@@ -127,6 +131,13 @@ function readSettings(text: string): Snapshot['mtas'][number]['settings'] {
   if (parsed.ok) return { ok: true, value: parsed.settings };
   return { ok: false, problem: parsed.problems.map((problem) => problemText(problem)).join('; ') };
 }
+
+const hopKeySecret = { name: hopKeySecretName, type: 'Opaque', revision: '1', data: { [hopKeyField]: 'k'.repeat(43) } };
+const hopKeySecrets = {
+  Made: [{ ...hopKeySecret, labels: { [managedByLabel.name]: managedByLabel.value, [useLabel.name]: hopKeyUse } }],
+  Missing: [],
+  Foreign: [{ ...hopKeySecret, labels: {} }],
+};
 
 function toSecret({ data, ...record }: z.output<typeof stage>['secrets'][number]): SecretRecord {
   const hidden = Object.entries(data).map(([key, text]) => [key, secret(new TextEncoder().encode(text))] as const);

@@ -2,7 +2,7 @@ import { canonicalJson } from '../../../bundle/canonical.ts';
 import type { MtaSettings, ObjectStatus } from '../../api/index.ts';
 import { keyAnnotations } from '../../compile/dkim-secret.ts';
 import type { DkimObservation, PodObservation, Snapshot, StatusRecord, Want } from '../../compile/model.ts';
-import { dkimKeySecret } from '../../reconcile/keys.ts';
+import { keySecret, type MakeKey } from '../../reconcile/keys.ts';
 import type { Platform, RenderedMta } from '../platform.ts';
 import { writeVolume } from './atomic-volume.ts';
 import { type FolderContents, readContents } from './contents.ts';
@@ -38,8 +38,6 @@ export interface StandalonePlatformOptions {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
-
-type CreateKey = Extract<Want, { kind: 'createKey' }>;
 
 /** A folder and a child process, behind the interface that the cluster has too. One instance serves one folder. */
 export class StandalonePlatform implements Platform {
@@ -155,15 +153,10 @@ export class StandalonePlatform implements Platform {
     reported(shown, this.problems);
   }
 
-  async createKeyOnce(
-    namespace: string,
-    want: CreateKey,
-    privateKeyPem: string,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async createKeyOnce(namespace: string, want: MakeKey, key: string, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.store.secrets.has(want.secretName)) return;
-    await this.secretFiles.createOnce(dkimKeySecret(namespace, want, privateKeyPem));
+    await this.secretFiles.createOnce(keySecret(namespace, want, key));
   }
 
   async rememberVerified(
