@@ -81,7 +81,7 @@ export function compile(snapshot: Snapshot): Translation {
   return {
     mtas,
     statuses: statusesOf(entries, compiled),
-    wants: [...dkim.wants, ...hopKeyWants(hopKey, mtas.length), ...finalizers, ...graceEnds(snapshot)],
+    wants: [...dkim.wants, ...hopKeyWants(hopKey, mtas), ...finalizers, ...graceEnds(snapshot)],
   };
 }
 

@@ -1,5 +1,5 @@
 import { managedByLabel, useLabel } from './dkim-secret.ts';
-import type { SecretRecord, Snapshot, Want } from './model.ts';
+import type { MtaPolicy, SecretRecord, Snapshot, Want } from './model.ts';
 
 /** Secret with the key of hop marks: one for all MTAs of the namespace, since mail may leave by one and come back by another. */
 export const hopKeySecretName = 'postern-hop-key';
@@ -25,9 +25,11 @@ export function hopKeyOf({ secrets }: Pick<Snapshot, 'secrets'>): HopKey {
   return { kind: 'unusable', message };
 }
 
-/** What is to be done about it: a key is made once, as soon as the namespace has an MTA that would use it. */
-export function hopKeyWants(key: HopKey, mtas: number): Want[] {
-  return key.kind === 'absent' && mtas > 0 ? [{ kind: 'createHopKey', secretName: hopKeySecretName }] : [];
+/** What is to be done about it: a key is made once, as soon as an MTA of the namespace serves a domain. */
+export function hopKeyWants(key: HopKey, mtas: readonly MtaPolicy[]): Want[] {
+  return key.kind === 'absent' && mtas.some(({ bundle }) => bundle.domains.length > 0)
+    ? [{ kind: 'createHopKey', secretName: hopKeySecretName }]
+    : [];
 }
 
 function keyIn({ labels, data }: SecretRecord): string | undefined {

@@ -87,14 +87,15 @@ function secretsOf(
   const domains = new Set(slices.map(({ hosted }) => hosted.domain));
   const dkimKeys = keysOf(dkim.privateKeys, domains);
   for (const [unit, revision] of keysOf(dkim.revisions, domains)) revisions.push([`dkim/${unit}`, revision]);
-  if (hopKey.kind === 'usable') revisions.push(['hop/key', hopKey.revision]);
+  const marks = hopKey.kind === 'usable' && slices.length > 0 ? hopKey : undefined;
+  if (marks !== undefined) revisions.push(['hop/key', marks.revision]);
   return {
     bundle: {
       version: bundleVersion,
       routeAuth: Object.fromEntries(routeAuth),
       accounts: Object.fromEntries(accounts),
       dkimKeys: Object.fromEntries(dkimKeys),
-      ...(hopKey.kind === 'usable' && { hopKey: hopKey.key }),
+      ...(marks && { hopKey: marks.key }),
     },
     revisions: Object.fromEntries(revisions),
   };
@@ -105,8 +106,8 @@ function keysOf(record: Readonly<Record<string, string>>, domains: ReadonlySet<s
   return Object.entries(record).filter(([unit]) => domains.has(unit.slice(0, unit.indexOf('/'))));
 }
 
-function hopKeyCargo({ hopKey }: MtaInput): Cargo[] {
-  if (hopKey.kind !== 'usable') return [];
+function hopKeyCargo({ hopKey, slices }: MtaInput): Cargo[] {
+  if (hopKey.kind !== 'usable' || slices.length === 0) return [];
   const units = secretUnits({ routeAuth: {}, accounts: {}, dkimKeys: {}, hopKey: hopKey.key });
   return [{ name: 'hop-key', publicUnits: [], secretUnits: units }];
 }
