@@ -43,6 +43,8 @@ export const mtaState = z.strictObject({
     expired: z.int(),
   }),
   routeProbes: z.record(z.string(), routeProbe),
+  /** Mail has come in the last hour from an address that the cluster has, so nobody knows from whom (G14). */
+  clusterPeers: z.boolean().optional(),
 });
 export type MtaState = z.infer<typeof mtaState>;
 export type RouteProbe = z.infer<typeof routeProbe>;

@@ -2,6 +2,7 @@ import type { Server as NetServer } from 'node:net';
 import type { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../policy/judge.ts';
 import type { LookupAnswer, RecipientLookup } from '../policy/types.ts';
 import type { BundleWatch } from './bundle-watch.ts';
+import type { ClusterPeers } from './cluster-peers.ts';
 import type { Drain } from './drain.ts';
 import type { Deadline } from './guard.ts';
 import type { Haraka, HarakaOutbound } from './haraka.ts';
@@ -49,6 +50,7 @@ export interface Runtime extends Parts {
   readonly drain: Drain;
   readonly ledger: Ledger;
   readonly refusals: RefusalLog;
+  readonly clusterPeers: ClusterPeers;
   readonly metrics: Metrics;
   readonly log: Log;
   /** DNS for sender authentication. */

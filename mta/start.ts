@@ -4,6 +4,7 @@ import { createServer, type Server as NetServer } from 'node:net';
 import { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../policy/judge.ts';
 import { BundleWatch } from './bundle-watch.ts';
 import { CertificateWatch } from './certificate-watch.ts';
+import { ClusterPeers } from './cluster-peers.ts';
 import { Drain } from './drain.ts';
 import { loadHaraka, startHaraka } from './haraka.ts';
 import { fillHome } from './home.ts';
@@ -101,6 +102,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     drain: new Drain(haraka),
     ledger: new Ledger(),
     refusals: new RefusalLog(),
+    clusterPeers: new ClusterPeers(home.settings.clusterRanges, home.settings.trustedRanges),
     metrics,
     log,
     tlsReady: () => certificates?.current !== undefined,

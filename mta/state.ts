@@ -43,5 +43,6 @@ export async function currentState(
     queue: queueSize(runtime),
     ledger: runtime.ledger.snapshot(),
     routeProbes: routes.results(),
+    clusterPeers: runtime.clusterPeers.seen(runtime.now()),
   };
 }

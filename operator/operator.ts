@@ -90,7 +90,11 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     operator,
     events,
     class: options.class,
-    compileOptions: { clusterDomain: options.clusterDomain, allowedRouteRanges: options.allowedRouteRanges },
+    compileOptions: {
+      clusterDomain: options.clusterDomain,
+      allowedRouteRanges: options.allowedRouteRanges,
+      ...(options.clusterRanges && { clusterRanges: options.clusterRanges }),
+    },
     slowPollMs: options.slowPollMs ?? 30_000,
     now,
     log,

@@ -24,6 +24,7 @@ export function mail(runtime: Runtime, connection: HarakaConnection): Outcome {
   if (Number(size) > runtime.settings.maxMessageBytes) return fromTable('size', 'tooBig');
   const facts = { ...connectFacts(session, runtime.now()), envelopeFrom: from };
   const verdict = runtime.judge.mail(runtime.bundles.current?.policy, facts);
+  if (session.account === undefined) runtime.clusterPeers.note(facts.peer, facts.now);
   if (verdict.verdict === 'reject' || verdict.verdict === 'defer') return refusal(verdict);
   if (connection.transaction === null) throw new Error('MAIL without a transaction');
   // Nothing will be written to Haraka's stream (data-collector.ts), so there is no file that it would have to remove.

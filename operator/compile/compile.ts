@@ -35,9 +35,9 @@ export function compile(snapshot: Snapshot): Translation {
   );
   const routes = admitted.map(({ route, accepted }) => compileRoute(route, accepted, snapshot, references));
   const domains = admitDomains(objects.mailDomains, snapshot);
-  const lists = compileAccessLists(objects.accessLists, domains, references);
+  const lists = compileAccessLists(objects.accessLists, domains, references, snapshot);
   const hopKey = hopKeyOf(snapshot);
-  const gateways = compileGateways(objects.gateways, domains, references, hopKey);
+  const gateways = compileGateways(objects.gateways, domains, { references, hopKey, snapshot });
   const tls = compileTls(objects.tlsPolicies, domains, references);
   const dkim = compileDkim({
     snapshot: { ...snapshot, objects: entries.flatMap(({ compiled }) => compiled ?? []) },

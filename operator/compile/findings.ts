@@ -8,13 +8,14 @@ import type { Domains } from './domains.ts';
 import type { Gateway } from './gateway.ts';
 import { domainConditions, domainStatusFields, type Surroundings } from './mail-domain-status.ts';
 import type { Slice } from './programmed.ts';
+import { untrustedMessage } from './range-guard.ts';
 import { type References, resolvedRefs } from './references.ts';
 import { routeConditions, routeStatusFields, type Use } from './route-status.ts';
 import type { CompiledRoute } from './routes.ts';
 import { routeProblems } from './routing.ts';
 import type { Findings, Slices } from './status.ts';
 import { effectiveOf, type Tls, tlsOf } from './tls.ts';
-import { broadRange, gatewayWarnings, meetings } from './warnings.ts';
+import { addressesReplaced, broadRange, gatewayWarnings, meetings } from './warnings.ts';
 
 /** The whole namespace, compiled: what every status is made from. */
 export interface Compiled extends Surroundings {
@@ -45,8 +46,10 @@ export function findingsBy(compiled: Compiled): (object: PosternObject) => Findi
       case 'IpAccessList':
         return mapped(lists.get(name), (list) => ({
           ...ofDomainPolicy(list, compiled),
+          untrusted: untrustedMessage(list.untrusted),
           others: [
             ...broadRange(list),
+            ...addressesReplaced(list.domains, compiled),
             ...gatewayWarnings(
               met.filter((meeting) => meeting.list === list),
               'list',
@@ -57,10 +60,14 @@ export function findingsBy(compiled: Compiled): (object: PosternObject) => Findi
       case 'InboundGateway':
         return mapped(gateways.get(name), (gateway) => ({
           ...ofDomainPolicy(gateway, compiled),
-          others: gatewayWarnings(
-            met.filter((meeting) => meeting.gateway === gateway),
-            'gateway',
-          ),
+          untrusted: untrustedMessage(gateway.untrusted),
+          others: [
+            ...gatewayWarnings(
+              met.filter((meeting) => meeting.gateway === gateway),
+              'gateway',
+            ),
+            ...addressesReplaced(gateway.domains, compiled),
+          ],
           fields: {
             ...domainFields(gateway.verdicts, limits.domainRefs),
             addressCount: gateway.object.spec.addresses.length,
@@ -101,7 +108,7 @@ function ofMailDomain(object: Extract<PosternObject, { kind: 'MailDomain' }>, co
     counting: [...(accepted === undefined ? [] : [accepted]), resolvedRefs(problems)],
     slices: own === undefined ? [] : [own],
     tooLarge: mta === undefined ? undefined : tooLargeMessage(`MailDomain ${name}`, mta),
-    others: domainConditions(object, slice, compiled),
+    others: [...domainConditions(object, slice, compiled), ...addressesReplaced(new Set([name]), compiled)],
     fields: domainStatusFields(object, own?.hash, compiled),
   };
 }

@@ -64,6 +64,7 @@ export function compileMta(mta: string, input: MtaInput): MtaPolicy | undefined 
       ),
     },
     settings: lookup.settings,
+    ...(input.snapshot.options.clusterRanges && { clusterRanges: input.snapshot.options.clusterRanges }),
   };
 }
 

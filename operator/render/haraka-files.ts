@@ -18,7 +18,7 @@ const minRetrySeconds = 5;
  */
 export function renderHarakaFiles(
   settings: MtaSettings,
-  { namespace, mta }: MtaName,
+  where: MtaName & { readonly clusterRanges?: readonly string[] },
 ): ReadonlyMap<string, string> {
   const heloName = harmlessName('heloName', settings.heloName);
   return new Map(
@@ -26,7 +26,7 @@ export function renderHarakaFiles(
       'connection.ini': connectionIni,
       'log.ini': logIni,
       me: `${heloName}\n`,
-      'mta.json': mtaJson(settings, namespace, mta),
+      'mta.json': mtaJson(settings, where),
       'outbound.ini': outboundIni(settings),
       plugin_timeout: '120\n',
       'tls.ini': tlsIni,
@@ -124,10 +124,14 @@ function retrySchedule({ retryIntervalsSeconds, queueLifetimeSeconds }: MtaSetti
   return schedule;
 }
 
-function mtaJson(settings: MtaSettings, namespace: string, mta: string): string {
+function mtaJson(
+  settings: MtaSettings,
+  { namespace, mta, clusterRanges }: MtaName & { readonly clusterRanges?: readonly string[] },
+): string {
   const { heloName, maxMessageBytes, proxyProtocolFrom, resolvers, perDestinationConcurrency } = settings;
   const limits = { maxMessageBytes, perDestinationConcurrency };
-  const content = { namespace, mta, heloName, proxyProtocolFrom, resolvers, ...limits };
+  const peers = clusterRanges === undefined ? {} : { clusterRanges, trustedRanges: settings.trustedRanges };
+  const content = { namespace, mta, heloName, proxyProtocolFrom, resolvers, ...limits, ...peers };
   return `${JSON.stringify(content, undefined, 2)}\n`;
 }
 

@@ -24,6 +24,7 @@ const pod = z.strictObject({
   /** Seconds since which it reports something older. */
   behindFor: z.number().optional(),
   routeProbes: z.record(z.string(), z.any()).default({}),
+  clusterPeers: z.boolean().optional(),
 });
 
 const stage = z.strictObject({
@@ -60,6 +61,7 @@ const stage = z.strictObject({
       clusterDomain: z.string().default('cluster.local'),
       allowedRouteRanges: z.array(z.string()).default([]),
       apiServerRanges: z.array(z.string()).optional(),
+      clusterRanges: z.array(z.string()).optional(),
       allowedDomains: z.array(z.string()).optional(),
     })
     .prefault({}),
@@ -99,6 +101,7 @@ export function readScenario(text: string): Scenario {
       clusterDomain: set.options.clusterDomain,
       allowedRouteRanges: set.options.allowedRouteRanges,
       ...(set.options.apiServerRanges === undefined ? {} : { apiServerRanges: set.options.apiServerRanges }),
+      ...(set.options.clusterRanges === undefined ? {} : { clusterRanges: set.options.clusterRanges }),
       ...(set.options.allowedDomains === undefined ? {} : { allowedDomains: set.options.allowedDomains }),
     },
   };
@@ -174,6 +177,7 @@ function toPod(one: z.output<typeof pod>, policy: MtaPolicy | undefined, now: nu
     queue: { size: 0, deferred: 0 },
     ledger: { suppressedNdrs: 0, backscatterAvoided: 0, doubleBounces: 0, expired: 0 },
     routeProbes: one.routeProbes,
+    ...(one.clusterPeers === undefined ? {} : { clusterPeers: one.clusterPeers }),
   };
   return { ...base, state: { ok: true, value: state } };
 }
