@@ -6,6 +6,7 @@ import type { ClusterPeers } from './cluster-peers.ts';
 import type { Drain } from './drain.ts';
 import type { Deadline } from './guard.ts';
 import type { Haraka, HarakaOutbound } from './haraka.ts';
+import type { Hits } from './hits.ts';
 import type { Ledger } from './ledger.ts';
 import type { Log } from './log.ts';
 import type { Ask } from './lookups/dns-cache.ts';
@@ -50,6 +51,7 @@ export interface Runtime extends Parts {
   readonly drain: Drain;
   readonly ledger: Ledger;
   readonly refusals: RefusalLog;
+  readonly hits: Hits;
   readonly clusterPeers: ClusterPeers;
   readonly metrics: Metrics;
   readonly log: Log;

@@ -7,6 +7,7 @@ import { CertificateWatch } from './certificate-watch.ts';
 import { ClusterPeers } from './cluster-peers.ts';
 import { Drain } from './drain.ts';
 import { loadHaraka, startHaraka } from './haraka.ts';
+import { Hits } from './hits.ts';
 import { fillHome } from './home.ts';
 import { Ledger } from './ledger.ts';
 import { createLog } from './log.ts';
@@ -71,11 +72,13 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     () =>
       new Map(Object.entries(prober.results()).map(([route, { reachable }]) => [route, reachable] as const)),
   );
+  const hits = new Hits();
   const bundles = new BundleWatch(options.policy, now, {
     loaded: (bundle) => {
       metrics.bundleLoad('loaded');
       log.info({ event: 'bundle', bundleHash: bundle.index.bundleHash }, 'policy loaded');
       prober.follow(bundle);
+      hits.keep(new Set([...bundle.policy.lists.values()].map(({ source }) => source.name)));
     },
     failed: (message) => {
       metrics.bundleLoad('failed');
@@ -102,6 +105,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     drain: new Drain(haraka),
     ledger: new Ledger(),
     refusals: new RefusalLog(),
+    hits,
     clusterPeers: new ClusterPeers(home.settings.clusterRanges, home.settings.trustedRanges),
     metrics,
     log,
@@ -120,6 +124,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
       state: () => currentState(runtime, probe, prober, home.coldHash),
       ready: () => readiness(runtime, probe),
       blocks: () => runtime.refusals.recent(),
+      hits: () => runtime.hits.all(),
       metrics: async () => ({
         contentType: metrics.registry.contentType,
         text: await metrics.registry.metrics(),

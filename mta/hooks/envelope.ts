@@ -35,6 +35,8 @@ export function mail(runtime: Runtime, connection: HarakaConnection): Outcome {
     accepted: [],
     audited: 0,
     refused: [],
+    traces: [],
+    messageTrace: [],
     lookups: new Map(),
     marked: [],
     headers: [],
@@ -93,7 +95,9 @@ function answer(
   verdict: Accepted | Refused,
 ): Outcome {
   const domain = hostedDomain(runtime.bundles.current, facts.recipient);
-  runtime.metrics.verdict(domain, verdict.because, verdict.verdict);
+  runtime.metrics.verdict(domain, verdict.because, verdict.verdict, 'recipient');
+  runtime.hits.note(verdict.because, facts.now);
+  envelope.traces.push({ recipient: facts.recipient, steps: verdict.trace });
   if (verdict.verdict === 'accept') {
     envelope.messageKey ??= verdict.messageKey;
     envelope.accepted.push(facts.recipient);
@@ -104,7 +108,12 @@ function answer(
       value: toDsn(runtime.haraka, { code: 250, enhanced: '2.1.5', text: 'Recipient OK' }),
     };
   }
-  envelope.refused.push({ recipient: facts.recipient, reply: verdict.reply, ref: verdict.ref });
+  envelope.refused.push({
+    recipient: facts.recipient,
+    reply: verdict.reply,
+    ref: verdict.ref,
+    because: verdict.because,
+  });
   if (verdict.reply.enhanced === replies.unknownRecipient.enhanced) session.unknownRecipients += 1;
   recordRefusal(runtime, facts, envelope, verdict);
   return refusal(verdict);

@@ -1,7 +1,7 @@
 import { isForeign, type OwnFields } from '../../policy/foreign.ts';
 import type { Policy } from '../../policy/load.ts';
-import type { Accepted, DataFacts, MarkedLeg, Refused } from '../../policy/types.ts';
-import { dataFacts } from '../facts.ts';
+import type { Accepted, Because, DataFacts, MarkedLeg, Refused } from '../../policy/types.ts';
+import { dataFacts, hostedDomain } from '../facts.ts';
 import type { Deadline } from '../guard.ts';
 import type { HarakaConnection } from '../haraka.ts';
 import { hopMarkerOf } from '../hop-marks.ts';
@@ -11,6 +11,7 @@ import { queueAddress } from '../outbound/queue-address.ts';
 import { fromTable, type Outcome, proceed, refusal, shuttingDown } from '../outcome.ts';
 import type { Runtime } from '../runtime.ts';
 import { type Envelope, envelopeOf, findEnvelope, type Session, sessionOf } from '../session.ts';
+import { logTransaction } from '../transaction-log.ts';
 import { recordRefusal } from './envelope.ts';
 
 /** DATA: from here on a drain waits for this session. */
@@ -55,21 +56,41 @@ function settle(
   facts: DataFacts,
   verdict: Accepted | Refused,
 ): Outcome {
+  envelope.messageTrace = verdict.trace;
+  envelope.because = verdict.because;
+  const domains = domainsOf(runtime, envelope);
   if (verdict.verdict === 'accept') {
+    for (const domain of domains) runtime.metrics.verdict(domain, verdict.because, 'accept', 'message');
+    runtime.hits.note(behindGateway(verdict), facts.now);
     envelope.marked = distinct(verdict.marked);
     envelope.headers = verdict.headers;
     countAudited(runtime, envelope, verdict);
     return proceed;
   }
-  runtime.metrics.verdict('message', verdict.because, verdict.verdict);
+  for (const domain of domains) runtime.metrics.verdict(domain, verdict.because, verdict.verdict, 'message');
+  runtime.hits.note(verdict.because, facts.now);
   recordRefusal(runtime, facts, envelope, verdict);
   return ended(envelope, refusal(verdict));
 }
 
 /** What RCPT would have refused does not come to the end of DATA, so it counts once. */
-function countAudited(runtime: Runtime, { accepted, audited }: Envelope, verdict: Accepted): void {
+function countAudited(runtime: Runtime, envelope: Envelope, verdict: Accepted): void {
+  const { accepted, audited } = envelope;
   if (audited === accepted.length) return;
-  for (const { because } of verdict.audited) runtime.metrics.auditedRefusal('message', because);
+  for (const { because } of verdict.audited) {
+    for (const domain of domainsOf(runtime, envelope)) runtime.metrics.auditedRefusal(domain, because);
+  }
+}
+
+/** Hosted domains of the accepted recipients. */
+function domainsOf({ bundles }: Runtime, { accepted }: Envelope): ReadonlySet<string> {
+  return new Set(accepted.map((recipient) => hostedDomain(bundles.current, recipient)));
+}
+
+/** The allow entry that holds the original client: of the peer RCPT has taken note. */
+function behindGateway({ trace }: Accepted): Because | undefined {
+  const step = trace.find(({ stage }) => stage === 'client-access');
+  return step?.because;
 }
 
 /** Files the message; only then it is answered 250. */
@@ -126,37 +147,6 @@ export function resetTransaction(runtime: Runtime, connection: HarakaConnection)
   if (envelope !== undefined) logTransaction(runtime, session, envelope);
   if (runtime.drain.draining) setImmediate(() => runtime.drain.release(session));
   return proceed;
-}
-
-function logTransaction(runtime: Runtime, { connection, account }: Session, envelope: Envelope): void {
-  const { outcome, accepted, refused, marked, message } = envelope;
-  if (message !== undefined) {
-    runtime.metrics.message(
-      outcome === undefined || outcome.code < 300 ? 'accepted' : outcome.code < 500 ? 'deferred' : 'refused',
-    );
-  }
-  runtime.log.info({
-    event: 'transaction',
-    id: connection.transaction?.uuid,
-    peer: connection.remote.ip,
-    helo: connection.hello.host,
-    tls: connection.tls.enabled,
-    account: account?.name,
-    from: envelope.from,
-    accepted,
-    legs: marked.map(describeLeg),
-    refused: refused.map(({ recipient, reply, ref }) => ({
-      recipient,
-      reply: `${reply.code} ${reply.enhanced} ${reply.text} (ref ${ref})`,
-    })),
-    size: message?.size,
-    outcome: outcome === undefined ? 'not completed' : `${outcome.code} ${outcome.enhanced} ${outcome.text}`,
-    milliseconds: Date.now() - envelope.startedAt,
-  });
-}
-
-function describeLeg({ leg: { recipient, hop, purpose }, folder }: MarkedLeg) {
-  return { to: recipient, via: hop.kind === 'Route' ? hop.route : hop.kind, purpose, folder };
 }
 
 function requireMessage({ message }: Envelope): Message {

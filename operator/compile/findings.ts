@@ -7,6 +7,7 @@ import type { DomainSlice } from './domain-slice.ts';
 import type { Domains } from './domains.ts';
 import type { Gateway } from './gateway.ts';
 import { domainConditions, domainStatusFields, type Surroundings } from './mail-domain-status.ts';
+import type { Snapshot } from './model.ts';
 import type { Slice } from './programmed.ts';
 import { untrustedMessage } from './range-guard.ts';
 import { type References, resolvedRefs } from './references.ts';
@@ -55,7 +56,7 @@ export function findingsBy(compiled: Compiled): (object: PosternObject) => Findi
               'list',
             ),
           ],
-          fields: accessListFields(list, compiled.lists),
+          fields: accessListFields(list, compiled),
         }));
       case 'InboundGateway':
         return mapped(gateways.get(name), (gateway) => ({
@@ -167,9 +168,9 @@ function ofDomainPolicy(
   };
 }
 
-function accessListFields(list: AccessList, lists: readonly AccessList[]): Findings['fields'] {
-  const { entries, object, verdicts } = list;
-  const neverHitCount = object.status?.neverHitCount;
+function accessListFields(list: AccessList, { lists, snapshot }: Compiled): Findings['fields'] {
+  const { entries, verdicts } = list;
+  const neverHitCount = neverHit(list, snapshot);
   return {
     ...domainFields(verdicts, limits.domainRefs),
     entryCount: entries.entryCount,
@@ -180,6 +181,22 @@ function accessListFields(list: AccessList, lists: readonly AccessList[]): Findi
     sourceHash: entries.sourceHash,
     ...(neverHitCount === undefined ? {} : { neverHitCount }),
   };
+}
+
+/**
+ * Entries that no mail has met, as far as the pods remember: each forgets when it ends, so what was known of the same entries
+ * stays. An entry that only one of several pods has met may be counted although another one was met elsewhere.
+ */
+function neverHit({ object, entries }: AccessList, { observed }: Snapshot): number | undefined {
+  const hits = observed.pods.flatMap(({ state }) =>
+    state.ok && state.value.entriesHit !== undefined
+      ? (state.value.entriesHit[object.metadata.name] ?? 0)
+      : [],
+  );
+  const known = object.status?.sourceHash === entries.sourceHash ? object.status.neverHitCount : undefined;
+  if (hits.length === 0) return known;
+  const now = Math.max(0, entries.list.ranges.length - Math.max(...hits));
+  return known === undefined ? now : Math.min(known, now);
 }
 
 function joinedTls({ tls, domainSlices }: Compiled, audit: boolean) {

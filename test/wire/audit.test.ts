@@ -71,7 +71,7 @@ async function run(): Promise<string[]> {
   return replies;
 }
 
-const reject = (labels: string) => labels.endsWith('verdict="reject"}');
+const reject = (labels: string) => labels.includes('verdict="reject"');
 const objectOf = (labels: string) => /object="([^"]*)"/.exec(labels)?.[1] ?? '';
 
 /** How often each object counts in a metric. */

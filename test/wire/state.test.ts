@@ -12,7 +12,7 @@ const bundle = bundleOf(
 
 test('/state and /blocks ask for the bearer token; health and metrics do not', async () => {
   await using mta = await startMta({ bundle, token: 'open sesame' });
-  for (const path of ['/state', '/blocks']) {
+  for (const path of ['/state', '/blocks', '/hits']) {
     expect((await mta.get(path)).status).toBe(401);
     expect((await mta.get(path, { authorization: 'Bearer open sesam' })).status).toBe(401);
     expect((await mta.get(path, { authorization: 'Bearer open sesame' })).status).toBe(200);
@@ -47,7 +47,7 @@ test('/metrics counts connections, verdicts by object, messages and loads, and n
   expect(text).toMatch(/^postern_mta_connections_total\{listener="smtp"\} 2$/m);
   expect(text).toMatch(/^postern_mta_open_connections 0$/m);
   expect(text).toMatch(
-    /^postern_mta_verdicts_total\{domain="example.com",kind="IpAccessList",object="here",verdict="reject"\} 1$/m,
+    /^postern_mta_verdicts_total\{domain="example.com",kind="IpAccessList",object="here",verdict="reject",stage="recipient"\} 1$/m,
   );
   expect(text).toMatch(/^postern_mta_messages_total\{outcome="accepted"\} 1$/m);
   expect(text).toMatch(/^postern_mta_bundle_loads_total\{result="loaded"\} 1$/m);
