@@ -19,6 +19,8 @@ export interface StandaloneSetup {
   /** Files of the folder, by name. */
   readonly files: Readonly<Record<string, string>>;
   readonly proxyFrom?: readonly string[];
+  /** Take submissions too. */
+  readonly submission?: true;
 }
 
 /** A running `postern standalone`, as a user starts it. */
@@ -26,6 +28,8 @@ export interface RunningStandalone {
   readonly process: ChildProcess;
   readonly state: string;
   readonly smtp: { readonly host: string; readonly port: number };
+  /** Undefined unless the setup asks for it. */
+  readonly submission: { readonly host: string; readonly port: number } | undefined;
   /** What it said on stderr so far. */
   readonly said: () => string;
   readonly mtaState: () => Promise<MtaState>;
@@ -51,7 +55,7 @@ export async function startStandalone(setup: StandaloneSetup): Promise<RunningSt
     '--smtp',
     free,
     '--submission',
-    'off',
+    setup.submission ? free : 'off',
     '--submissions',
     'off',
     '--http',
@@ -90,11 +94,15 @@ export async function startStandalone(setup: StandaloneSetup): Promise<RunningSt
       .map((pair) => pair.split('=', 2))
       .map(([name = '', value = '']) => [name, value]),
   );
-  const [host = '', port = ''] = (addresses.get('smtp') ?? '').split(':');
+  const listenerOf = (name: string) => {
+    const [host, port] = addresses.get(name)?.split(':') ?? [];
+    return host === undefined ? undefined : { host, port: Number(port) };
+  };
   return {
     process: child,
     state,
-    smtp: { host, port: Number(port) },
+    smtp: listenerOf('smtp') ?? { host: '', port: 0 },
+    submission: listenerOf('submission'),
     said: () => output,
     mtaState: async () =>
       fetchState(

@@ -12,6 +12,11 @@ export function accountOf(name: string, over: Partial<Account> = {}): Account {
   return { name, kind: 'User', hashes: [{ hash }], sendAs: [], ...over };
 }
 
+/** AUTH PLAIN with the name of an account and its password (RFC 4616). */
+export function authLine(name: string): string {
+  return `AUTH PLAIN ${Buffer.from(`\0${name}\0${password}`).toString('base64')}`;
+}
+
 /** A session on the submission listener, over TLS and authenticated. */
 export async function signIn(mta: MtaProcess, name: string): Promise<SmtpClient> {
   // Another address than the proxy's, should the MTA have one.
@@ -19,7 +24,7 @@ export async function signIn(mta: MtaProcess, name: string): Promise<SmtpClient>
   await session.send('STARTTLS');
   await session.secure();
   await session.send('EHLO client.example');
-  const reply = await session.send(`AUTH PLAIN ${Buffer.from(`\0${name}\0${password}`).toString('base64')}`);
+  const reply = await session.send(authLine(name));
   if (!reply.startsWith('235')) throw new Error(`${name} cannot sign in: ${reply}`);
   return session;
 }
