@@ -150,6 +150,10 @@ function slicesOf(
 }
 
 function secretsOf(policy: MtaPolicy, slice: DomainSlice | undefined): Pick<Slice, 'secretsRevision'> {
-  const secret = slice !== undefined && (slice.policy.submission.accounts || slice.policy.dkim.length > 0);
+  const secret =
+    slice !== undefined &&
+    (slice.policy.submission.accounts ||
+      slice.policy.dkim.length > 0 ||
+      slice.policy.gateway?.internalMailViaGateway === true);
   return secret ? { secretsRevision: secretsRevisionOf(policy.secretRevisions) } : {};
 }

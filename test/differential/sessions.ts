@@ -22,7 +22,7 @@ export interface CaseTransaction {
   readonly marks?: readonly CaseMark[];
 }
 
-export interface CaseMark {
+interface CaseMark {
   readonly route: string;
   readonly purpose: 'Gateway' | 'Routed';
   readonly recipient: string;
