@@ -1,7 +1,7 @@
 # Postern's front door. `make help` lists the verbs; each is one script of package.json or of a folder named below.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-parts unit check generate verify format differential bench image e2e clean
+.PHONY: help install quickstart test test-parts unit check generate verify format differential fuzz bench image e2e clean
 
 NPM := npm --no-fund --no-audit --loglevel=error
 VERSION ?= 0.1.0
@@ -48,6 +48,9 @@ format: $(STAMP) ## Format and fix the sources
 
 differential: $(STAMP) ## Compare `explain` with the live SMTP answer on N seeded cases (N=10000 SEED=1)
 	@npm run --silent differential
+
+fuzz: $(STAMP) ## Compile N mangled manifests beside a good tenant (N=50000 SEED=1)
+	@npm run --silent fuzz
 
 bench: $(STAMP) ## Measure the figures of docs/performance.md, as ratios in one run (ONLY=Q1,Q3)
 	@npm run --silent bench -- $(if $(ONLY),--only '$(ONLY)')

@@ -46,5 +46,7 @@ export const secretBundle = z.strictObject({
   accounts: z.record(z.string(), z.array(account)),
   /** `<domain>/<selector>` -> PKCS#8 PEM. */
   dkimKeys: z.record(z.string(), z.string()),
+  /** What marks of hops are made with: the same in all pods of the tenant, 32 bytes in base64url. Absent until it was made. */
+  hopKey: z.string().length(43).optional(),
 });
 export type SecretBundle = z.infer<typeof secretBundle>;

@@ -180,6 +180,7 @@ export function readSecretShards(
   const of = <K extends SecretUnit['kind']>(kind: K) =>
     units.filter((unit): unit is Extract<SecretUnit, { kind: K }> => unit.kind === kind);
   const accounts = Map.groupBy(of('accounts'), ({ name }) => name);
+  const [hop] = of('hop');
   return {
     version: bundleVersion,
     routeAuth: Object.fromEntries(of('auth').map(({ name, value }) => [name, value])),
@@ -193,6 +194,7 @@ export function readSecretShards(
       ]),
     ),
     dkimKeys: Object.fromEntries(of('dkim').map(({ name, value }) => [name, value])),
+    ...(hop && { hopKey: hop.value }),
   };
 }
 

@@ -43,6 +43,10 @@ export const mtaState = z.strictObject({
     expired: z.int(),
   }),
   routeProbes: z.record(z.string(), routeProbe),
+  /** IpAccessList -> how many of its entries mail has met since the process started; changes every ten minutes at most. */
+  entriesHit: z.record(z.string(), z.int()).optional(),
+  /** Mail has come in the last hour from an address that the cluster has, so nobody knows from whom (G14). */
+  clusterPeers: z.boolean().optional(),
 });
 export type MtaState = z.infer<typeof mtaState>;
 export type RouteProbe = z.infer<typeof routeProbe>;

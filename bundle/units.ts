@@ -48,7 +48,8 @@ export type ListPiece = z.infer<typeof listPiece>;
 export type SecretUnit =
   | UnitOf<'auth', z.infer<typeof routeAuth>>
   | UnitOf<'accounts', z.infer<typeof accountsPiece>>
-  | UnitOf<'dkim', string>;
+  | UnitOf<'dkim', string>
+  | UnitOf<'hop', string>;
 
 /** All units of a public bundle. `version`, `namespace` and `mta` stand in the index. */
 export function publicUnits(bundle: Pick<PolicyBundle, 'domains' | 'audited' | 'lists' | 'routes'>): Unit[] {
@@ -139,11 +140,14 @@ export function routeUnit(route: RoutePolicy): Unit {
 }
 
 /** All units of a secret bundle. */
-export function secretUnits(secrets: Pick<SecretBundle, 'routeAuth' | 'accounts' | 'dkimKeys'>): Unit[] {
+export function secretUnits(
+  secrets: Pick<SecretBundle, 'routeAuth' | 'accounts' | 'dkimKeys' | 'hopKey'>,
+): Unit[] {
   return [
     ...Object.entries(secrets.routeAuth).map(([route, auth]) => unit(`auth/${route}`, auth)),
     ...Object.entries(secrets.accounts).flatMap(([domain, accounts]) => accountUnits(domain, accounts)),
     ...Object.entries(secrets.dkimKeys).map(([name, pem]) => unit(`dkim/${name}`, pem)),
+    ...(secrets.hopKey === undefined ? [] : [unit('hop/key', secrets.hopKey)]),
   ];
 }
 
@@ -176,6 +180,7 @@ export function readSecretUnit(key: string, value: unknown): SecretUnit {
   if (kind === 'dkim' && rest !== undefined) {
     return { kind, name: `${name}/${rest}`, key, value: z.string().parse(value) };
   }
+  if (kind === 'hop' && rest === undefined) return { kind, name, key, value: z.string().parse(value) };
   throw new Error('is a unit of no known kind');
 }
 

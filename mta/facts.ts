@@ -1,6 +1,7 @@
 import { parseMailbox } from '../policy/mailbox.ts';
 import type { ConnectFacts, DataFacts } from '../policy/types.ts';
 import type { LoadedBundle } from './bundle-watch.ts';
+import { hopMarkerOf } from './hop-marks.ts';
 import type { Message } from './message.ts';
 import type { Envelope, Session } from './session.ts';
 
@@ -15,14 +16,22 @@ export function connectFacts(session: Session, now: number): ConnectFacts {
   };
 }
 
-export function dataFacts(session: Session, envelope: Envelope, message: Message, now: number): DataFacts {
+export function dataFacts(
+  session: Session,
+  envelope: Envelope,
+  message: Message,
+  { now, hopKey }: { now: number; hopKey: string | undefined },
+): DataFacts {
+  const headers = message.headers();
+  const hopMarks = hopKey === undefined ? undefined : hopMarkerOf(hopKey).read(headers, envelope.from, now);
   return {
     ...connectFacts(session, now),
     lookups: envelope.lookups,
     heloName: session.heloName,
     envelopeFrom: envelope.from,
     recipients: envelope.accepted,
-    headers: message.headers(),
+    headers,
+    ...(hopMarks && { hopMarks }),
     size: message.size,
     smuggling: message.smuggling,
   };

@@ -12,6 +12,7 @@ export class Metrics {
     'kind',
     'object',
     'verdict',
+    'stage',
   ]);
   private readonly audited = this.counter(
     'audited_total',
@@ -80,9 +81,17 @@ export class Metrics {
     this.openConnections.dec();
   }
 
-  /** @param domain a hosted domain, or `other`: what clients make up must not become label values. */
-  verdict(domain: string, because: Because | undefined, verdict: string): void {
-    this.verdicts.inc({ domain, kind: because?.kind ?? '', object: because?.name ?? '', verdict });
+  /**
+   * @param domain a hosted domain, or `other`: what clients make up must not become label values.
+   * @param stage a message counts once for each hosted domain of its recipients.
+   */
+  verdict(
+    domain: string,
+    because: Because | undefined,
+    verdict: string,
+    stage: 'recipient' | 'message',
+  ): void {
+    this.verdicts.inc({ domain, kind: because?.kind ?? '', object: because?.name ?? '', verdict, stage });
   }
 
   /** What would have been refused, had the object not been in Audit (G15); labels as in `verdict`. */

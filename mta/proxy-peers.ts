@@ -1,6 +1,5 @@
-import { type Address, parseAddress } from '../policy/ip/address.ts';
-import { addressBits, parseRange, type Range } from '../policy/ip/range.ts';
 import type { Haraka } from './haraka.ts';
+import { rangeTest } from './ip-ranges.ts';
 
 /**
  * Decides who may send a PROXY line, in place of Haraka's own function, which clones its configuration on each connection and
@@ -9,24 +8,5 @@ import type { Haraka } from './haraka.ts';
  * @throws Error naming an entry that is neither.
  */
 export function trustProxies(haraka: Pick<Haraka, 'netUtils'>, entries: readonly string[]): void {
-  const ranges = entries.map((entry) => {
-    const range = parseRange(entry);
-    if (range === undefined) throw new Error(`proxies: ${JSON.stringify(entry)} is no address and no CIDR`);
-    return range;
-  });
-  haraka.netUtils.is_haproxy_allowed = (ip) => {
-    if (ranges.length === 0) return false;
-    const address = parseAddress(ip);
-    return address !== undefined && ranges.some((range) => holds(range, address));
-  };
-}
-
-function holds({ address: first, prefix }: Range, address: Address): boolean {
-  if (first.family !== address.family) return false;
-  const words = addressBits(first.family) / 32;
-  for (let i = 0, bits = prefix; i < words && bits > 0; i += 1, bits -= 32) {
-    const mask = bits >= 32 ? 0xffffffff : ~(0xffffffff >>> bits);
-    if ((((first.words[i] ?? 0) ^ (address.words[i] ?? 0)) & mask) !== 0) return false;
-  }
-  return true;
+  haraka.netUtils.is_haproxy_allowed = rangeTest('proxies', entries);
 }

@@ -3,9 +3,11 @@ import type { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../policy/ju
 import type { LookupAnswer, RecipientLookup } from '../policy/types.ts';
 import type { AccountUsage } from './account-usage.ts';
 import type { BundleWatch } from './bundle-watch.ts';
+import type { ClusterPeers } from './cluster-peers.ts';
 import type { Drain } from './drain.ts';
 import type { Deadline } from './guard.ts';
 import type { Haraka, HarakaOutbound } from './haraka.ts';
+import type { Hits } from './hits.ts';
 import type { Ledger } from './ledger.ts';
 import type { Log } from './log.ts';
 import type { Ask } from './lookups/dns-cache.ts';
@@ -59,6 +61,8 @@ export interface Runtime extends Parts {
   readonly dns: MailDns;
   /** Refuses addresses that an MX must not lead to. */
   readonly mayBeMx: (address: string) => boolean;
+  readonly hits: Hits;
+  readonly clusterPeers: ClusterPeers;
   readonly metrics: Metrics;
   readonly log: Log;
   /** DNS for sender authentication. */

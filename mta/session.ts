@@ -1,4 +1,12 @@
-import type { AuthenticatedAccount, HeaderField, LookupAnswer, MarkedLeg, Reply } from '../policy/types.ts';
+import type {
+  AuthenticatedAccount,
+  Because,
+  HeaderField,
+  LookupAnswer,
+  MarkedLeg,
+  Reply,
+  TraceStep,
+} from '../policy/types.ts';
 import type { Exchange } from './auth/exchange.ts';
 import type { HarakaConnection, HarakaTransaction } from './haraka.ts';
 import type { Message } from './message.ts';
@@ -25,6 +33,13 @@ interface RefusedRecipient {
   readonly recipient: string;
   readonly reply: Reply;
   readonly ref: string;
+  readonly because: Because;
+}
+
+/** How a recipient was judged at RCPT. */
+interface RecipientTrace {
+  readonly recipient: string;
+  readonly steps: readonly TraceStep[];
 }
 
 /** What Postern knows of one mail transaction. */
@@ -37,6 +52,11 @@ export interface Envelope {
   /** How many of them an object in Audit would have refused at RCPT. */
   audited: number;
   readonly refused: RefusedRecipient[];
+  /** One for each recipient that was judged, in order. */
+  readonly traces: RecipientTrace[];
+  /** How the message was judged at the end of DATA, and what decided; empty before. */
+  messageTrace: readonly TraceStep[];
+  because?: Because | undefined;
   /** What was asked of others for these recipients. */
   readonly lookups: Map<string, LookupAnswer>;
   /** Where the message goes and what is written into it, decided at end of DATA. */

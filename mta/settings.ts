@@ -20,6 +20,9 @@ const mtaFile = z.object({
   proxyProtocolFrom: z.array(z.string()),
   /** Name servers as `address:port` or `address`; empty: those of the machine. */
   resolvers: z.array(z.string()).default([]),
+  /** What pods, nodes and Services have for addresses, and which of them are true client addresses all the same (G14). */
+  clusterRanges: z.array(z.string()).default([]),
+  trustedRanges: z.array(z.string()).default([]),
   /** Deliveries at a time to one Route, unless the Route says less. */
   perDestinationConcurrency: z.int().min(1),
   /** CIDRs and addresses that an MX may lead to although they are not public. */

@@ -5,8 +5,10 @@ import { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../policy/judge.t
 import { AccountUsage } from './account-usage.ts';
 import { BundleWatch } from './bundle-watch.ts';
 import { CertificateWatch } from './certificate-watch.ts';
+import { ClusterPeers } from './cluster-peers.ts';
 import { Drain } from './drain.ts';
 import { loadHaraka, startHaraka } from './haraka.ts';
+import { Hits } from './hits.ts';
 import { fillHome } from './home.ts';
 import { Ledger } from './ledger.ts';
 import { createLog } from './log.ts';
@@ -79,6 +81,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     () =>
       new Map(Object.entries(prober.results()).map(([route, { reachable }]) => [route, reachable] as const)),
   );
+  const hits = new Hits();
   const bundles = new BundleWatch(options.policy, now, {
     loaded: (bundle) => {
       signingKeys.load(
@@ -88,6 +91,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
       metrics.bundleLoad('loaded');
       log.info({ event: 'bundle', bundleHash: bundle.index.bundleHash }, 'policy loaded');
       prober.follow(bundle);
+      hits.keep(new Set([...bundle.policy.lists.values()].map(({ source }) => source.name)));
     },
     failed: (message) => {
       metrics.bundleLoad('failed');
@@ -118,6 +122,8 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     signingKeys,
     dns,
     mayBeMx: addressFilter(home.settings.internalMxRanges),
+    hits,
+    clusterPeers: new ClusterPeers(home.settings.clusterRanges, home.settings.trustedRanges),
     metrics,
     log,
     tlsReady: () => certificates?.current !== undefined,
@@ -135,6 +141,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
       state: () => currentState(runtime, probe, prober, home.coldHash),
       ready: () => readiness(runtime, probe),
       blocks: () => runtime.refusals.recent(),
+      hits: () => runtime.hits.all(),
       metrics: async () => ({
         contentType: metrics.registry.contentType,
         text: await metrics.registry.metrics(),

@@ -9,6 +9,7 @@ export interface StateSource {
   readonly state: () => Promise<unknown>;
   readonly ready: () => Promise<{ ready: boolean; readyReason: string }>;
   readonly blocks: () => unknown;
+  readonly hits: () => unknown;
   readonly metrics: () => Promise<{ contentType: string; text: string }>;
 }
 
@@ -19,10 +20,10 @@ interface Answer {
 }
 
 /** Endpoints that tell addresses and names of tenants: they ask for the token. */
-const guarded = new Set(['/state', '/blocks']);
+const guarded = new Set(['/state', '/blocks', '/hits']);
 
 /**
- * Serves /state, /blocks (bearer token, if there is one), /metrics, /healthz and /readyz.
+ * Serves /state, /blocks, /hits (bearer token, if there is one), /metrics, /healthz and /readyz.
  * @throws Error if the address cannot be listened on.
  */
 export async function serveState(
@@ -66,6 +67,8 @@ async function answer(
       return json(200, await source.state());
     case '/blocks':
       return json(200, source.blocks());
+    case '/hits':
+      return json(200, source.hits());
     case '/metrics': {
       const { contentType, text: body } = await source.metrics();
       return { status: 200, type: contentType, body };

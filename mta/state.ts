@@ -43,5 +43,7 @@ export async function currentState(
     queue: queueSize(runtime),
     ledger: runtime.ledger.snapshot(),
     routeProbes: routes.results(),
+    entriesHit: runtime.hits.summarize(runtime.now()),
+    clusterPeers: runtime.clusterPeers.seen(runtime.now()),
   };
 }

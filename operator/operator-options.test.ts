@@ -13,13 +13,14 @@ test('in a pod it serves its own namespace, and needs no flag', () => {
     clusterDomain: 'cluster.local',
     resolvers: [],
     allowedRouteRanges: [],
+    clusterRanges: ['127.0.0.0/8', '::1/128'],
     logLevel: 'info',
   });
 });
 
 test('every flag is taken', () => {
   const line =
-    '--kubeconfig k --namespaces a,b,a --class blue --http [::1]:9 --leader-elect --cluster-domain c.local --resolver 192.0.2.1 --resolver [::1]:5353 --allow-route-range 127.0.0.0/8 --log-level debug';
+    '--kubeconfig k --namespaces a,b,a --class blue --http [::1]:9 --leader-elect --cluster-domain c.local --resolver 192.0.2.1 --resolver [::1]:5353 --allow-route-range 127.0.0.0/8 --cluster-range 10.0.0.0/8 --log-level debug';
   expect(parse(line)).toEqual({
     kubeconfig: 'k',
     namespaces: ['a', 'b'],
@@ -29,6 +30,7 @@ test('every flag is taken', () => {
     clusterDomain: 'c.local',
     resolvers: ['192.0.2.1:53', '[::1]:5353'],
     allowedRouteRanges: ['127.0.0.0/8'],
+    clusterRanges: ['127.0.0.0/8', '::1/128', '10.0.0.0/8'],
     logLevel: 'debug',
   });
   expect(parse('--namespaces all').namespaces).toBe('all');
@@ -37,6 +39,7 @@ test('every flag is taken', () => {
 test.each([
   ['', '--namespaces is needed'],
   ['--namespaces Not_A_Name', '"Not_A_Name" is no name of a namespace'],
+  ['--namespaces a --cluster-range 10.0.0', '--cluster-range: "10.0.0" is no address and no CIDR'],
   ['--namespaces a --http 8080', '--http: "8080" is not ADDRESS:PORT'],
   ['--namespaces a --log-level loud', '--log-level: "loud" is none of'],
   ['--namespaces a --nope', '--nope'],

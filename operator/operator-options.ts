@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { parseRange } from '../policy/ip/range.ts';
 
 /** How the operator runs, as given on its command line. */
 export interface OperatorFlags {
@@ -15,11 +16,16 @@ export interface OperatorFlags {
   readonly resolvers: readonly string[];
   /** CIDRs that Routes may lead to although they are loopback, link-local or the API server's (R7). */
   readonly allowedRouteRanges: readonly string[];
+  /** Addresses of nodes, pods and Services, besides loopback (G14); undefined: nobody looks. */
+  readonly clusterRanges?: readonly string[];
   readonly logLevel: LogLevel;
 }
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 type LogLevel = (typeof logLevels)[number];
+
+/** What a proxy on the same machine has for an address. */
+const loopback = ['127.0.0.0/8', '::1/128'];
 
 /** Text for `--help`. */
 export const operatorUsage = `Usage: postern operator --namespaces a,b|all [flags]
@@ -31,6 +37,7 @@ export const operatorUsage = `Usage: postern operator --namespaces a,b|all [flag
   --cluster-domain NAME        DNS domain of the cluster (default cluster.local)
   --resolver ADDRESS[:PORT]    recursive resolver for DKIM checks; may be given several times (default: the machine's)
   --allow-route-range CIDR     range that Routes may lead to although it is loopback, link-local or the API server's
+  --cluster-range CIDR         addresses of nodes, pods or Services, which say nothing about a client; loopback is one anyway
   --log-level LEVEL            ${logLevels.join(', ')} (default info)
 `;
 
@@ -55,6 +62,7 @@ export function parseOperatorFlags(
       'cluster-domain': { type: 'string', default: 'cluster.local' },
       resolver: { type: 'string', multiple: true, default: [] },
       'allow-route-range': { type: 'string', multiple: true, default: [] },
+      'cluster-range': { type: 'string', multiple: true, default: [] },
       'log-level': { type: 'string', default: 'info' },
     },
   });
@@ -69,6 +77,7 @@ export function parseOperatorFlags(
       /^\[.*\]:\d+$|^[^:]*:\d+$/.test(resolver) ? resolver : withPort(resolver),
     ),
     allowedRouteRanges: values['allow-route-range'],
+    clusterRanges: [...loopback, ...readRanges('--cluster-range', values['cluster-range'])],
     logLevel: readLevel(values['log-level']),
   };
 }
@@ -93,6 +102,12 @@ function readAddress(flag: string, text: string): { host: string; port: number }
   if (colon < 1 || !Number.isInteger(port) || port < 0 || port > 65_535)
     throw new Error(`${flag}: "${text}" is not ADDRESS:PORT`);
   return { host, port };
+}
+
+function readRanges(flag: string, texts: readonly string[]): readonly string[] {
+  const wrong = texts.find((text) => parseRange(text) === undefined);
+  if (wrong !== undefined) throw new Error(`${flag}: "${wrong}" is no address and no CIDR`);
+  return texts;
 }
 
 function withPort(address: string): string {

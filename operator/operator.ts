@@ -17,7 +17,7 @@ import { MailOperator } from './platform/kubernetes/runtime/mail-operator.ts';
 import { Tenancy } from './platform/kubernetes/tenancy.ts';
 import { DkimChecks } from './reconcile/dkim-checks.ts';
 import { HeldObjects } from './reconcile/held-objects.ts';
-import { generateDkimKey } from './reconcile/keys.ts';
+import { generateKey } from './reconcile/keys.ts';
 import { reconcileTenant } from './reconcile/tenant.ts';
 import { render } from './render/render.ts';
 
@@ -90,7 +90,11 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     operator,
     events,
     class: options.class,
-    compileOptions: { clusterDomain: options.clusterDomain, allowedRouteRanges: options.allowedRouteRanges },
+    compileOptions: {
+      clusterDomain: options.clusterDomain,
+      allowedRouteRanges: options.allowedRouteRanges,
+      ...(options.clusterRanges && { clusterRanges: options.clusterRanges }),
+    },
     slowPollMs: options.slowPollMs ?? 30_000,
     now,
     log,
@@ -128,7 +132,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
         held,
         now,
         checkDkim: (where, want) => checks.start(where, want),
-        generateKey: generateDkimKey,
+        generateKey,
         signal,
       });
       result = 'ok';

@@ -1,9 +1,11 @@
-import type { OutboundRule } from '../bundle/domain-policy.ts';
+import type { InboundRule, OutboundRule } from '../bundle/domain-policy.ts';
 import type { Leg } from '../bundle/leg.ts';
 import { fields, outboundField, routingField } from './field.ts';
+import type { HopFacts } from './hop.ts';
+import { visitOf } from './hop.ts';
 import type { InternalFacts } from './internal.ts';
 import { isInternal } from './internal.ts';
-import { copyLegs, isSavedLocally, mailboxLeg, outboundLeg, routedLegs } from './legs.ts';
+import { copyLegs, gatewayLeg, isSavedLocally, mailboxLeg, outboundLeg, routedLegs } from './legs.ts';
 import type { Mailbox, Path } from './mailbox.ts';
 import { canonicalDomain, formatMailbox, parseMailbox } from './mailbox.ts';
 import { outboundTlsOf } from './outbound-tls.ts';
@@ -23,6 +25,8 @@ export type Delivery =
 /** What the decision needs beside the recipient. */
 export interface DeliveryFacts extends InternalFacts {
   readonly lookups: ReadonlyMap<string, LookupAnswer>;
+  /** Absent before the header is seen. */
+  readonly hops?: HopFacts;
 }
 
 /** A recipient and the domain that hosts it, if one does. */
@@ -45,7 +49,7 @@ export function planDelivery(
   const outbound = facts.account && author && outboundOf(author, facts.account, recipient.mailbox, facts);
   const plan =
     domain === undefined
-      ? planOutbound(author, outbound, recipient.mailbox)
+      ? planOutbound(author, outbound, recipient.mailbox, facts)
       : planInbound(policy, domain, recipient.mailbox, facts, outbound);
   if ('outcome' in plan || author === undefined) return plan;
   const peer = recipient.mailbox.domain;
@@ -53,6 +57,21 @@ export function planDelivery(
   if (outbound === undefined) return { ...plan, legs };
   const copies = copyLegs(outbound.author.policy, facts.sender, outbound.rule, peer);
   return { ...plan, legs: [...legs, ...copies] };
+}
+
+/**
+ * Internal mail of a domain that sends it through its gateway goes there instead, once, and the rules of inboundRouting have
+ * their turn when it comes back (D8, O8).
+ */
+function viaGateway(domain: Domain, recipient: Mailbox, facts: DeliveryFacts, inbound: Delivery): Delivery {
+  const gateway = domain.gateway?.policy;
+  if (!gateway?.internalMailViaGateway || gateway.route === undefined || facts.returned) return inbound;
+  if (!isInternal(facts, canonicalDomain(domain.policy.domain))) return inbound;
+  const leg = gatewayLeg(domain.policy, gateway.route, recipient);
+  const visit = visitOf(leg, facts.hops);
+  if (visit === 'loop') return loop(gateway.route);
+  const because = byObject(gateway.source, fields.internalMailViaGateway);
+  return visit === 'returned' ? inbound : { legs: [leg], detail: `Internal, to ${gateway.route}`, because };
 }
 
 /** Mail of one hosted domain to another leaves on behalf of the other: what its author's TlsPolicies ask for comes along (T13). */
@@ -100,27 +119,57 @@ function planInbound(
   const knowledge = knowledgeOf(domain, recipient, facts.lookups);
   if (knowledge !== 'known' && knowledge !== 'unknown') return undecided(knowledge, own);
   if (knowledge === 'unknown' && isRole(recipient) && domain.policy.postmaster !== undefined) {
-    return planPostmaster(policy, domain, domain.policy.postmaster);
+    return planPostmaster(policy, domain, domain.policy.postmaster, facts);
   }
-  const match = isInternal(facts, canonicalDomain(domain.policy.domain)) ? 'Internal' : 'External';
-  const target = knowledge === 'known' ? 'Known' : 'Unknown';
-  const rule = domain.policy.inboundRouting.find((one) => one.match === match && one.target === target);
+  const rule = ruleFor(domain, knowledge, facts);
   if (rule === undefined && knowledge === 'unknown') {
     return unknown(own, 'not among the recipients of the domain');
   }
-  const changed = changedRoute(outbound, recipient);
+  const changed = changedRoute(outbound, recipient, facts);
   if (changed !== undefined) return changed;
-  if (rule === undefined) {
-    return { legs: [mailboxLeg(domain.policy, recipient)], detail: 'known', because: own };
-  }
-  const because = byObject(domain.policy.source, routingField(match, target));
+  const plan =
+    rule === undefined
+      ? toMailbox(mailboxLeg(domain.policy, recipient), own, facts)
+      : planRouted(domain, rule, recipient, facts);
+  return 'outcome' in plan ? plan : viaGateway(domain, recipient, facts, plan);
+}
+
+function ruleFor(
+  { policy }: Domain,
+  knowledge: 'known' | 'unknown',
+  facts: DeliveryFacts,
+): InboundRule | undefined {
+  const match = isInternal(facts, canonicalDomain(policy.domain)) ? 'Internal' : 'External';
+  const target = knowledge === 'known' ? 'Known' : 'Unknown';
+  return policy.inboundRouting.find((one) => one.match === match && one.target === target);
+}
+
+/** A rule of inboundRouting: the Route asks for the recipient first, and no Route sees a mail twice (G10). */
+function planRouted(domain: Domain, rule: InboundRule, recipient: Mailbox, facts: DeliveryFacts): Delivery {
+  const because = byObject(domain.policy.source, routingField(rule.match, rule.target));
   if (rule.verifyRecipient === 'Probe' && !isSavedLocally(rule)) {
     const answer = ask(rule.route, formatMailbox(recipient), facts.lookups);
     if (answer === 'unknown') return unknown(because, `Route ${rule.route} refuses the recipient`);
     if (answer !== 'known') return undecided(answer, because);
   }
-  const legs = routedLegs(domain.policy, rule, recipient).map((leg) => protectedLeg(leg, domain, facts));
-  return { legs, detail: `${target.toLowerCase()}, routed to ${rule.route}`, because };
+  const [routed, ...saved] = routedLegs(domain.policy, rule, recipient);
+  const visit = routed === undefined ? 'never' : visitOf(routed, facts.hops);
+  // Whoever may hand mail back has done what the Route was to do: what is left is the mailbox, if there is one.
+  if (visit === 'returned' && rule.target === 'Known')
+    return toMailbox(mailboxLeg(domain.policy, recipient), because, facts);
+  if (visit !== 'never' || saved.some((leg) => visitOf(leg, facts.hops) !== 'never')) return loop(rule.route);
+  const legs = routed === undefined ? saved : [protectedLeg(routed, domain, facts), ...saved];
+  return { legs, detail: `${rule.target.toLowerCase()}, routed to ${rule.route}`, because };
+}
+
+function toMailbox(leg: Leg, because: Because, { hops }: DeliveryFacts): Delivery {
+  const route = leg.hop.kind === 'Route' ? leg.hop.route : '';
+  return visitOf(leg, hops) === 'never' ? { legs: [leg], detail: 'known', because } : loop(route);
+}
+
+function loop(route: string): Delivery {
+  const detail = `the mail of this recipient has been at Route ${route} already`;
+  return { outcome: 'reject', reply: 'loop', because: byRule('loop', 'loop'), detail };
 }
 
 /** What had to come in over TLS is passed on over TLS (T14); the way to the domain's own mailbox is its own affair. */
@@ -140,11 +189,12 @@ function planOutbound(
   author: Domain | undefined,
   outbound: Outbound | undefined,
   recipient: Mailbox,
+  facts: DeliveryFacts,
 ): Delivery {
   if (author === undefined) return gone;
   const because = byObject(author.policy.source, fields.submission);
   return (
-    changedRoute(outbound, recipient) ?? {
+    changedRoute(outbound, recipient, facts) ?? {
       legs: [outboundLeg(author.policy, recipient)],
       detail: 'to its MX',
       because,
@@ -152,13 +202,20 @@ function planOutbound(
   );
 }
 
-/** O1, O8: the Route of a rule takes the place of every other next hop. */
-function changedRoute(outbound: Outbound | undefined, recipient: Mailbox): Delivery | undefined {
+/** O1, O8: the Route of a rule takes the place of every other next hop, but of mail that has been there (O3). */
+function changedRoute(
+  outbound: Outbound | undefined,
+  recipient: Mailbox,
+  { hops }: DeliveryFacts,
+): Delivery | undefined {
   const route = outbound?.rule.changeRoute;
   if (outbound === undefined || route === undefined) return undefined;
   const { policy } = outbound.author;
+  const leg = outboundLeg(policy, recipient, route);
+  const visit = visitOf(leg, hops);
+  if (visit !== 'never') return visit === 'loop' ? loop(route) : undefined;
   return {
-    legs: [outboundLeg(policy, recipient, route)],
+    legs: [leg],
     detail: `outbound, routed to ${route}`,
     because: byObject(policy.source, outboundField(outbound.rule.match)),
   };
@@ -173,12 +230,13 @@ const gone: Delivery = {
 };
 
 /** I11: postmaster@ and abuse@ go to the address that the domain names, here or elsewhere. */
-function planPostmaster(policy: Policy, domain: Domain, postmaster: string): Delivery {
+function planPostmaster(policy: Policy, domain: Domain, postmaster: string, facts: DeliveryFacts): Delivery {
   const because = byObject(domain.policy.source, fields.postmaster);
   const address = parseMailbox(postmaster);
   if (address === undefined) return unknown(because, 'the address in spec.postmaster cannot be read');
   const host = policy.domains.get(address.domain);
   const leg = host === undefined ? outboundLeg(domain.policy, address) : mailboxLeg(host.policy, address);
+  if (visitOf(leg, facts.hops) !== 'never') return toMailbox(leg, because, facts);
   return { legs: [{ ...leg, purpose: 'Mailbox' }], detail: 'to the postmaster', because };
 }
 

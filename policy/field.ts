@@ -10,6 +10,7 @@ export const fields = {
   contentFilter: 'spec.contentFilter',
   trustedAuthservId: 'spec.trustedAuthservId',
   gatewayAddresses: 'spec.addresses',
+  internalMailViaGateway: 'spec.internalMailViaGateway',
   skipContentFilter: 'spec.spam.skipContentFilter',
 } as const;
 

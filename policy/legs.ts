@@ -32,6 +32,18 @@ export function routedLegs(policy: DomainPolicy, rule: InboundRule, recipient: M
   return isSavedLocally(rule) ? [routed, mailboxLeg(policy, recipient)] : [routed];
 }
 
+/** The leg of Internal mail to the gateway of its domain, from where it comes back (D8). */
+export function gatewayLeg({ domain, source }: DomainPolicy, route: string, recipient: Mailbox): Leg {
+  return {
+    domain,
+    recipient: formatMailbox(recipient),
+    hop: { kind: 'Route', route },
+    purpose: 'Gateway',
+    onFailure: 'Dsn',
+    because: source,
+  };
+}
+
 /** Does a rule also deliver to the mailbox? */
 export function isSavedLocally({ target, alsoDeliverLocally }: InboundRule): boolean {
   return alsoDeliverLocally && target === 'Known';

@@ -51,7 +51,13 @@ const clean: DataFacts['headers'] = [['From', 'a@sender.example']];
 const passed = authenticationOf({ spf: 'pass' });
 
 /** Stages that only note something: what they note is in the tests beside them. */
-const neverRefuse = new Set(['original-client', 'junk-patterns', 'filter-scope', 'signing']);
+const neverRefuse = new Set([
+  'returned-internal',
+  'original-client',
+  'junk-patterns',
+  'filter-scope',
+  'signing',
+]);
 
 const connectRows: [stage: string, reply: ReplyCase, verdict: () => Verdict][] = [
   ['service', 'draining', () => judgeConnect(undefined, rcpt(), true)],

@@ -17,6 +17,7 @@ import { messageKey } from './stages/message-key.ts';
 import { originalClient } from './stages/original-client.ts';
 import { recipient } from './stages/recipient.ts';
 import { relay } from './stages/relay.ts';
+import { returnedInternal } from './stages/returned-internal.ts';
 import { senderForm } from './stages/sender-form.ts';
 import { service } from './stages/service.ts';
 import { signing } from './stages/signing.ts';
@@ -47,6 +48,7 @@ export const order: Order = {
     fromTls,
     fromHeader,
     submissionFrom,
+    returnedInternal,
     loop,
     originalClient,
     clientAccess,

@@ -39,6 +39,8 @@ export interface Notes {
   readonly allowed?: Because;
   /** The peer is a registered hop of the domain's gateway. */
   readonly viaGateway?: boolean;
+  /** Internal mail that comes back from the gateway, by its keyed mark (D8). */
+  readonly returned?: boolean;
   /** Set at end of DATA for mail via a gateway. */
   readonly originalClient?: OriginalClient;
   /** Why mail of a recipient domain (canonical name) goes to Junk; without an entry it goes to the Inbox. */

@@ -112,6 +112,17 @@ export type FilterAnswer =
     }
   | { readonly kind: 'unavailable'; readonly problem: string };
 
+/**
+ * The keyed marks in a message that this MTA (any pod of it) has put there, verified: nobody else can make one. They hold for
+ * this message only, by its Message-ID.
+ */
+export interface HopMarks {
+  /** Has the mail of this recipient been sent to this Route already (G10)? */
+  readonly hasVisited: (route: string, recipient: string) => boolean;
+  /** Was it sent to a gateway as Internal mail of this recipient, no more than 24 hours ago (D8)? */
+  readonly isInternal: (recipient: string) => boolean;
+}
+
 /** The client as the connection shows it. */
 export interface ConnectFacts {
   /** Seconds since the epoch. */
@@ -160,6 +171,8 @@ export interface DataFacts extends MailFacts {
    * this MTA adds now is not among them.
    */
   readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Absent: there are none, or nobody can verify them. */
+  readonly hopMarks?: HopMarks;
   /** Octets of the message as it will be relayed. */
   readonly size: number;
   /** What the scanner of the bytes saw: bare CR, bare LF or NUL (G20). */

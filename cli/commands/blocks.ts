@@ -18,7 +18,10 @@ const refusal = z.object({
   because: z.object({ kind: z.string(), name: z.string(), generation: z.int(), entry: z.string() }),
 });
 
+const entryHits = z.object({ list: z.string(), entry: z.string(), hits: z.int(), lastHit: z.int() });
+
 interface BlocksFlags extends SourceFlags {
+  readonly hits?: true;
   readonly output: Format;
 }
 
@@ -26,14 +29,17 @@ const examples = `
 Examples:
   postern blocks -f policy
   postern blocks -f policy -o json
+  postern blocks -f policy --hits
   postern blocks -n mail
 
-Asks the running MTA, or every MTA pod, for its most recent refusals, newest first. They are kept in memory only and never stand in a status.`;
+Asks the running MTA, or every MTA pod, for its most recent refusals, newest first; with --hits for the entries of IP lists that
+mail has met since the pods started, the last one first. They are kept in memory only and never stand in a status.`;
 
 /** `postern blocks`: what was refused lately, and by which object (B5). */
 export function blocksCommand(shell: Shell): Command {
   const command = new Command('blocks')
     .description('List the most recent refusals of the running MTA.')
+    .option('--hits', 'entries of IP lists that mail has met, instead of refusals')
     .addOption(outputOption())
     .addHelpText('after', examples)
     .action((flags: BlocksFlags) => blocks(shell, flags));
@@ -42,8 +48,13 @@ export function blocksCommand(shell: Shell): Command {
 
 async function blocks(shell: Shell, flags: BlocksFlags): Promise<void> {
   const source = requireSource(flags);
+  const path = flags.hits ? '/hits' : '/blocks';
   const answers =
-    source.folder === undefined ? await askPods(shell, source) : [await askFolder(shell, source)];
+    source.folder === undefined ? await askPods(shell, source, path) : [await askFolder(shell, source, path)];
+  if (flags.hits) {
+    printHits(shell, flags.output, answers);
+    return;
+  }
   const refusals = answers
     .flatMap((answer) => z.array(refusal).parse(answer))
     .toSorted((left, right) => right.time - left.time);
@@ -63,18 +74,41 @@ async function blocks(shell: Shell, flags: BlocksFlags): Promise<void> {
   );
 }
 
-async function askFolder(shell: Shell, source: SourceFlags): Promise<unknown> {
+/** One line for each entry, whichever pod it was met by. */
+function printHits(shell: Shell, output: Format, answers: readonly unknown[]): void {
+  const entries = new Map<string, z.infer<typeof entryHits>>();
+  for (const each of answers.flatMap((answer) => z.array(entryHits).parse(answer))) {
+    const key = `${each.list} ${each.entry}`;
+    const known = entries.get(key);
+    const hits = (known?.hits ?? 0) + each.hits;
+    entries.set(key, { ...each, hits, lastHit: Math.max(known?.lastHit ?? 0, each.lastHit) });
+  }
+  const all = [...entries.values()].toSorted((left, right) => right.lastHit - left.lastHit);
+  printAnswer(shell, output, { entries: all }, () =>
+    formatTable(
+      ['LAST', 'LIST', 'ENTRY', 'HITS'],
+      all.map(({ lastHit, list, entry, hits }) => [
+        new Date(lastHit * 1000).toISOString(),
+        `IpAccessList/${list}`,
+        entry,
+        String(hits),
+      ]),
+    ),
+  );
+}
+
+async function askFolder(shell: Shell, source: SourceFlags, path: string): Promise<unknown> {
   const { state } = await loadSnapshot(shell, source, shell.now());
   if (state === undefined) {
     throw new Misuse(
       'no state folder of `postern standalone` for this folder: start it, or name its state with --state DIR',
     );
   }
-  return await getJson(state, '/blocks');
+  return await getJson(state, path);
 }
 
 /** Asks every pod of the namespace. @throws Error if none can be asked. */
-async function askPods(shell: Shell, source: SourceFlags): Promise<readonly unknown[]> {
+async function askPods(shell: Shell, source: SourceFlags, path: string): Promise<readonly unknown[]> {
   const { withCluster } = await import('../cluster.ts');
   const { readPods } = await import('../../operator/platform/kubernetes/one-shot.ts');
   const namespace = namespaceOf(source);
@@ -82,7 +116,7 @@ async function askPods(shell: Shell, source: SourceFlags): Promise<readonly unkn
   const answers = await Promise.all(
     pods.map(async ({ name, address, port, token }) => {
       const host = isIPv6(address) ? `[${address}]` : address;
-      return await getJsonFrom(`${host}:${port}`, token, '/blocks').catch((error: unknown) => {
+      return await getJsonFrom(`${host}:${port}`, token, path).catch((error: unknown) => {
         shell.warn(`note: pod ${name} is left out: ${describeError(error)}`);
         return undefined;
       });

@@ -30,7 +30,7 @@ export interface Transaction {
   readonly envelopeFrom: string;
   readonly recipients: readonly string[];
   /** What end of DATA is judged by; without it the judgement ends at RCPT. */
-  readonly message?: Pick<DataFacts, 'headers' | 'size' | 'smuggling'>;
+  readonly message?: Pick<DataFacts, 'headers' | 'size' | 'smuggling' | 'hopMarks'>;
   /** The name of this MTA, by which it knows its own Received lines. */
   readonly heloName: string;
 }

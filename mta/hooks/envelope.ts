@@ -24,6 +24,7 @@ export function mail(runtime: Runtime, connection: HarakaConnection): Outcome {
   if (Number(size) > runtime.settings.maxMessageBytes) return fromTable('size', 'tooBig');
   const facts = { ...connectFacts(session, runtime.now()), envelopeFrom: from };
   const verdict = runtime.judge.mail(runtime.bundles.current?.policy, facts);
+  if (session.account === undefined) runtime.clusterPeers.note(facts.peer, facts.now);
   if (verdict.verdict === 'reject' || verdict.verdict === 'defer') return refusal(verdict);
   if (connection.transaction === null) throw new Error('MAIL without a transaction');
   // Nothing will be written to Haraka's stream (data-collector.ts), so there is no file that it would have to remove.
@@ -34,6 +35,8 @@ export function mail(runtime: Runtime, connection: HarakaConnection): Outcome {
     accepted: [],
     audited: 0,
     refused: [],
+    traces: [],
+    messageTrace: [],
     lookups: new Map(),
     marked: [],
     headers: [],
@@ -93,7 +96,9 @@ function answer(
   verdict: Accepted | Refused,
 ): Outcome {
   const domain = hostedDomain(runtime.bundles.current, facts.recipient);
-  runtime.metrics.verdict(domain, verdict.because, verdict.verdict);
+  runtime.metrics.verdict(domain, verdict.because, verdict.verdict, 'recipient');
+  runtime.hits.note(verdict.because, facts.now);
+  envelope.traces.push({ recipient: facts.recipient, steps: verdict.trace });
   if (verdict.verdict === 'accept') {
     if (session.account !== undefined) runtime.usage.add(session.account.name, facts.now);
     envelope.messageKey ??= verdict.messageKey;
@@ -105,7 +110,12 @@ function answer(
       value: toDsn(runtime.haraka, { code: 250, enhanced: '2.1.5', text: 'Recipient OK' }),
     };
   }
-  envelope.refused.push({ recipient: facts.recipient, reply: verdict.reply, ref: verdict.ref });
+  envelope.refused.push({
+    recipient: facts.recipient,
+    reply: verdict.reply,
+    ref: verdict.ref,
+    because: verdict.because,
+  });
   if (verdict.reply.enhanced === replies.unknownRecipient.enhanced) session.unknownRecipients += 1;
   recordRefusal(runtime, facts, envelope, verdict);
   return refusal(verdict);

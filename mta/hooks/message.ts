@@ -1,9 +1,10 @@
 import { isForeign, type OwnFields } from '../../policy/foreign.ts';
 import type { Policy } from '../../policy/load.ts';
-import type { Accepted, DataFacts, MarkedLeg, Refused } from '../../policy/types.ts';
-import { dataFacts } from '../facts.ts';
+import type { Accepted, Because, DataFacts, MarkedLeg, Refused } from '../../policy/types.ts';
+import { dataFacts, hostedDomain } from '../facts.ts';
 import type { Deadline } from '../guard.ts';
 import type { HarakaConnection } from '../haraka.ts';
+import { hopMarkerOf } from '../hop-marks.ts';
 import { askAboutMessage } from '../lookups/ask.ts';
 import { headerBlock, Message } from '../message.ts';
 import { queueAddress } from '../outbound/queue-address.ts';
@@ -11,6 +12,7 @@ import { fromTable, type Outcome, proceed, refusal, refuse, shuttingDown } from 
 import type { Runtime } from '../runtime.ts';
 import { type Envelope, envelopeOf, findEnvelope, type Session, sessionOf } from '../session.ts';
 import { finishMessage } from '../signer/submission.ts';
+import { logTransaction } from '../transaction-log.ts';
 import { recordRefusal } from './envelope.ts';
 
 /** DATA: from here on a drain waits for this session. */
@@ -38,7 +40,10 @@ export function judgeMessage(
   envelope: Envelope,
   message: Message,
 ): Outcome | Promise<Outcome> {
-  const facts = dataFacts(session, envelope, message, runtime.now());
+  const facts = dataFacts(session, envelope, message, {
+    now: runtime.now(),
+    hopKey: runtime.bundles.current?.secrets.hopKey,
+  });
   const verdict = runtime.judge.data(runtime.bundles.current?.policy, facts);
   if (verdict.verdict !== 'need') return settle(runtime, envelope, facts, verdict);
   return askAboutMessage(runtime, session, { facts, message, first: verdict }).then((settled) =>
@@ -52,21 +57,41 @@ function settle(
   facts: DataFacts,
   verdict: Accepted | Refused,
 ): Outcome {
+  envelope.messageTrace = verdict.trace;
+  envelope.because = verdict.because;
+  const domains = domainsOf(runtime, envelope);
   if (verdict.verdict === 'accept') {
+    for (const domain of domains) runtime.metrics.verdict(domain, verdict.because, 'accept', 'message');
+    runtime.hits.note(behindGateway(verdict), facts.now);
     envelope.marked = distinct(verdict.marked);
     envelope.headers = verdict.headers;
     countAudited(runtime, envelope, verdict);
     return proceed;
   }
-  runtime.metrics.verdict('message', verdict.because, verdict.verdict);
+  for (const domain of domains) runtime.metrics.verdict(domain, verdict.because, verdict.verdict, 'message');
+  runtime.hits.note(verdict.because, facts.now);
   recordRefusal(runtime, facts, envelope, verdict);
   return ended(envelope, refusal(verdict));
 }
 
 /** What RCPT would have refused does not come to the end of DATA, so it counts once. */
-function countAudited(runtime: Runtime, { accepted, audited }: Envelope, verdict: Accepted): void {
+function countAudited(runtime: Runtime, envelope: Envelope, verdict: Accepted): void {
+  const { accepted, audited } = envelope;
   if (audited === accepted.length) return;
-  for (const { because } of verdict.audited) runtime.metrics.auditedRefusal('message', because);
+  for (const { because } of verdict.audited) {
+    for (const domain of domainsOf(runtime, envelope)) runtime.metrics.auditedRefusal(domain, because);
+  }
+}
+
+/** Hosted domains of the accepted recipients. */
+function domainsOf({ bundles }: Runtime, { accepted }: Envelope): ReadonlySet<string> {
+  return new Set(accepted.map((recipient) => hostedDomain(bundles.current, recipient)));
+}
+
+/** The allow entry that holds the original client: of the peer RCPT has taken note. */
+function behindGateway({ trace }: Accepted): Because | undefined {
+  const step = trace.find(({ stage }) => stage === 'client-access');
+  return step?.because;
 }
 
 /** Files the message; only then it is answered 250. */
@@ -78,7 +103,8 @@ export async function queue(
   const envelope = envelopeOf(connection);
   const { transaction } = connection;
   if (transaction === null) throw new Error('nothing to queue');
-  const { marked, headers } = envelope;
+  const { headers } = envelope;
+  const marked = withHopMarks(runtime, envelope);
   if (marked.length === 0) throw new Error('accepted recipients without a destination');
   const policy = runtime.bundles.current?.policy;
   const own = ownFields(policy, marked, runtime.settings.heloName);
@@ -117,6 +143,26 @@ function unsigned(runtime: Runtime, missing: readonly string[]): Outcome {
   return refuse(451, '4.3.0', 'The signing key is not available, try again later');
 }
 
+/**
+ * Every copy that leaves for a Route says so in its own mark (G10). Internal mail for the gateway is nothing without: unmarked it
+ * would come back as anybody's, so it waits until there is a key.
+ */
+function withHopMarks(runtime: Runtime, envelope: Envelope): readonly MarkedLeg[] {
+  const { marked, from } = envelope;
+  const key = runtime.bundles.current?.secrets.hopKey;
+  if (key === undefined) {
+    const gateway = marked.find(({ leg }) => leg.purpose === 'Gateway');
+    if (gateway !== undefined) throw new Error(`no hop key yet to send mail of ${gateway.leg.domain} with`);
+    return marked;
+  }
+  const marker = hopMarkerOf(key);
+  const fields = requireMessage(envelope).headers();
+  return marked.map((each) => ({
+    ...each,
+    headers: [...marker.marksFor(each.leg, fields, from, runtime.now()), ...each.headers],
+  }));
+}
+
 /** The end of every transaction, whatever ended it: one log line, and a draining process lets the session go. */
 export function resetTransaction(runtime: Runtime, connection: HarakaConnection): Outcome {
   const session = sessionOf(connection);
@@ -125,37 +171,6 @@ export function resetTransaction(runtime: Runtime, connection: HarakaConnection)
   if (envelope !== undefined) logTransaction(runtime, session, envelope);
   if (runtime.drain.draining) setImmediate(() => runtime.drain.release(session));
   return proceed;
-}
-
-function logTransaction(runtime: Runtime, { connection, account }: Session, envelope: Envelope): void {
-  const { outcome, accepted, refused, marked, message } = envelope;
-  if (message !== undefined) {
-    runtime.metrics.message(
-      outcome === undefined || outcome.code < 300 ? 'accepted' : outcome.code < 500 ? 'deferred' : 'refused',
-    );
-  }
-  runtime.log.info({
-    event: 'transaction',
-    id: connection.transaction?.uuid,
-    peer: connection.remote.ip,
-    helo: connection.hello.host,
-    tls: connection.tls.enabled,
-    account: account?.name,
-    from: envelope.from,
-    accepted,
-    legs: marked.map(describeLeg),
-    refused: refused.map(({ recipient, reply, ref }) => ({
-      recipient,
-      reply: `${reply.code} ${reply.enhanced} ${reply.text} (ref ${ref})`,
-    })),
-    size: message?.size,
-    outcome: outcome === undefined ? 'not completed' : `${outcome.code} ${outcome.enhanced} ${outcome.text}`,
-    milliseconds: Date.now() - envelope.startedAt,
-  });
-}
-
-function describeLeg({ leg: { recipient, hop, purpose }, folder }: MarkedLeg) {
-  return { to: recipient, via: hop.kind === 'Route' ? hop.route : hop.kind, purpose, folder };
 }
 
 function requireMessage({ message }: Envelope): Message {

@@ -1,3 +1,4 @@
+import { lookupKey } from '../../policy/lookup.ts';
 import type { Accepted, DataFacts, Needed, Refused } from '../../policy/types.ts';
 import type { Message } from '../message.ts';
 import type { Runtime } from '../runtime.ts';
@@ -19,7 +20,7 @@ interface Judged {
 /**
  * Fetches what the policy wants to know of a message, one thing after the other, until it can say. Each answer is asked for
  * once.
- * @throws Error if the policy asks for what it has, or for what belongs to RCPT.
+ * @throws Error if the policy asks for what it has.
  */
 export async function askAboutMessage(
   runtime: Runtime,
@@ -41,7 +42,7 @@ async function fetchAnswer(
   facts: DataFacts,
   message: Message,
   lookup: Needed['lookup'],
-): Promise<Pick<DataFacts, 'authentication' | 'contentFilter'>> {
+): Promise<Partial<Pick<DataFacts, 'authentication' | 'contentFilter' | 'lookups'>>> {
   const from = facts.envelopeFrom;
   const helo = connection.hello.host ?? '';
   if (lookup.kind === 'authentication' && facts.authentication === undefined) {
@@ -60,6 +61,11 @@ async function fetchAnswer(
     };
     const content = message.toContent(() => false);
     return { contentFilter: await askContentFilter(content, lookup, envelope) };
+  }
+  // The header has made another kind of mail of it than it seemed at RCPT, with another Route to ask.
+  if (lookup.kind === 'recipient' && !facts.lookups.has(lookupKey(lookup))) {
+    const answer = await runtime.lookUp(lookup);
+    return { lookups: new Map([...facts.lookups, [lookupKey(lookup), answer]]) };
   }
   throw new Error(`the policy asks again for ${lookup.kind}`);
 }

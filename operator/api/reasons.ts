@@ -108,7 +108,7 @@ const notProgrammed = {
     'The policy of the MTA is larger than its objects can hold: the youngest MailDomains wait; spread them over several MTAs.',
   ),
   RangeNotTrusted: isFalse(
-    'An entry covers pod, node or Service addresses, which say nothing about the client: set externalTrafficPolicy Local or PROXY protocol, or list the range in trustedRanges.',
+    'An entry covers pod, node or Service addresses, which say nothing about the client: list the addresses of the clients themselves, or the range in trustedRanges if clients truly have them.',
   ),
 } as const;
 

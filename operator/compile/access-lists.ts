@@ -5,7 +5,9 @@ import type { ConditionInput } from './conditions.ts';
 import { Shares } from './conflicts.ts';
 import { acceptedFrom, type DomainVerdict, refuses, type Targets, takes, targetsOf } from './domain-refs.ts';
 import type { Domains, Hosted } from './domains.ts';
+import type { Snapshot } from './model.ts';
 import { isCovered } from './range-cover.ts';
+import { guardEntries, guardOf } from './range-guard.ts';
 import { type References, type RefProblem, resolvedRefs } from './references.ts';
 
 /** One IpAccessList with what the domains make of it. */
@@ -15,6 +17,8 @@ export interface AccessList {
   readonly verdicts: readonly DomainVerdict[];
   /** Names of the MailDomains it acts on (or would, in Audit). */
   readonly domains: ReadonlySet<string>;
+  /** Entries that are left out because they cover addresses of the cluster (G14). */
+  readonly untrusted: readonly string[];
   readonly accepted: ConditionInput;
   readonly resolvedRefs: ConditionInput;
 }
@@ -28,11 +32,13 @@ export function compileAccessLists(
   objects: readonly IpAccessList[],
   domains: Domains,
   references: References,
+  snapshot: Snapshot,
 ): AccessList[] {
   const shares = new Shares(limits.accessEntries);
   return objects.map((object) => {
-    const entries = readEntries(object, references);
     const targets: Targets = targetsOf(object.spec.domainRefs, domains);
+    const guard = guardOf(targets.hosted, snapshot);
+    const { entries, untrusted } = guardEntries(readEntries(object, references), guard);
     const verdicts = [
       ...targets.hosted.map((hosted) => judge(object, entries, hosted, shares)),
       ...targets.missing,
@@ -41,6 +47,7 @@ export function compileAccessLists(
     return {
       object,
       entries,
+      untrusted,
       verdicts,
       domains: new Set(verdicts.filter(({ accepted }) => accepted).map(({ name }) => name)),
       accepted: acceptedFrom(verdicts),

@@ -102,7 +102,10 @@ spec: {domainRef: {name: a}, algorithm: Ed25519, secretName: key, selector: next
     const [mta] = mtas;
     expect(mta?.bundle.domains[0]?.dkim).toMatchObject([{ selector: 'postern', source: { name: 'signs' } }]);
     expect(mta?.secrets.dkimKeys).toEqual({ 'a.example/postern': pem });
-    expect(mta?.secretRevisions).toEqual({ 'dkim/a.example/postern': expect.stringContaining('5') });
+    expect(mta?.secretRevisions).toEqual({
+      'dkim/a.example/postern': expect.stringContaining('5'),
+      'hop/key': 'postern-hop-key@1',
+    });
     expect(JSON.stringify([mta?.bundle, mta?.hashes, mta?.secretRevisions, statuses])).not.toContain(
       'PRIVATE',
     );

@@ -7,6 +7,7 @@ import { admitDomains, type Domains } from './domains.ts';
 import { type Compiled, findingsBy } from './findings.ts';
 import { compileGateways, type Gateway } from './gateway.ts';
 import { secretsRevisionOf } from './hashes.ts';
+import { hopKeyOf, hopKeyWants } from './hop-key.ts';
 import type { MtaPolicy, Snapshot, StatusRecord, Translation, Want } from './model.ts';
 import { compileMta } from './mta-policy.ts';
 import { type Entry, entriesOf, objectsOf } from './objects.ts';
@@ -36,8 +37,9 @@ export function compile(snapshot: Snapshot): Translation {
   );
   const routes = admitted.map(({ route, accepted }) => compileRoute(route, accepted, snapshot, references));
   const domains = admitDomains(objects.mailDomains, snapshot);
-  const lists = compileAccessLists(objects.accessLists, domains, references);
-  const gateways = compileGateways(objects.gateways, domains, references);
+  const lists = compileAccessLists(objects.accessLists, domains, references, snapshot);
+  const hopKey = hopKeyOf(snapshot);
+  const gateways = compileGateways(objects.gateways, domains, { references, hopKey, snapshot });
   const tls = compileTls(objects.tlsPolicies, domains, references);
   const dkim = compileDkim({
     snapshot: { ...snapshot, objects: entries.flatMap(({ compiled }) => compiled ?? []) },
@@ -57,7 +59,7 @@ export function compile(snapshot: Snapshot): Translation {
     .sort()
     .flatMap((mta) => {
       const slices = [...domainSlices.values()].filter(({ hosted }) => hosted.mta === mta);
-      return compileMta(mta, { snapshot, slices, routes, lists: compiledLists, dkim }) ?? [];
+      return compileMta(mta, { snapshot, slices, routes, lists: compiledLists, dkim, hopKey }) ?? [];
     });
 
   const policySlices = slicesOf(mtas, domains, domainSlices, gateways, routes);
@@ -84,7 +86,13 @@ export function compile(snapshot: Snapshot): Translation {
   return {
     mtas,
     statuses: statusesOf(entries, compiled),
-    wants: [...dkim.wants, ...finalizers, ...retentionWants(entries, snapshot), ...graceEnds(snapshot)],
+    wants: [
+      ...dkim.wants,
+      ...hopKeyWants(hopKey, mtas),
+      ...finalizers,
+      ...retentionWants(entries, snapshot),
+      ...graceEnds(snapshot),
+    ],
   };
 }
 
@@ -153,6 +161,10 @@ function slicesOf(
 }
 
 function secretsOf(policy: MtaPolicy, slice: DomainSlice | undefined): Pick<Slice, 'secretsRevision'> {
-  const secret = slice !== undefined && (slice.policy.submission.accounts || slice.policy.dkim.length > 0);
+  const secret =
+    slice !== undefined &&
+    (slice.policy.submission.accounts ||
+      slice.policy.dkim.length > 0 ||
+      slice.policy.gateway?.internalMailViaGateway === true);
   return secret ? { secretsRevision: secretsRevisionOf(policy.secretRevisions) } : {};
 }

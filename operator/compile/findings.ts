@@ -8,14 +8,16 @@ import type { DomainSlice } from './domain-slice.ts';
 import type { Domains } from './domains.ts';
 import type { Gateway } from './gateway.ts';
 import { domainConditions, domainStatusFields, type Surroundings } from './mail-domain-status.ts';
+import type { Snapshot } from './model.ts';
 import type { Slice } from './programmed.ts';
+import { untrustedMessage } from './range-guard.ts';
 import { type References, resolvedRefs } from './references.ts';
 import { routeConditions, routeStatusFields, type Use } from './route-status.ts';
 import type { CompiledRoute } from './routes.ts';
 import { routeProblems } from './routing.ts';
 import type { Findings, Slices } from './status.ts';
 import { effectiveOf, type Tls, tlsOf } from './tls.ts';
-import { broadRange, gatewayWarnings, meetings } from './warnings.ts';
+import { addressesReplaced, broadRange, gatewayWarnings, meetings } from './warnings.ts';
 
 /** The whole namespace, compiled: what every status is made from. */
 export interface Compiled extends Surroundings {
@@ -46,22 +48,28 @@ export function findingsBy(compiled: Compiled): (object: PosternObject) => Findi
       case 'IpAccessList':
         return mapped(lists.get(name), (list) => ({
           ...ofDomainPolicy(list, compiled),
+          untrusted: untrustedMessage(list.untrusted),
           others: [
             ...broadRange(list),
+            ...addressesReplaced(list.domains, compiled),
             ...gatewayWarnings(
               met.filter((meeting) => meeting.list === list),
               'list',
             ),
           ],
-          fields: accessListFields(list, compiled.lists),
+          fields: accessListFields(list, compiled),
         }));
       case 'InboundGateway':
         return mapped(gateways.get(name), (gateway) => ({
           ...ofDomainPolicy(gateway, compiled),
-          others: gatewayWarnings(
-            met.filter((meeting) => meeting.gateway === gateway),
-            'gateway',
-          ),
+          untrusted: untrustedMessage(gateway.untrusted),
+          others: [
+            ...gatewayWarnings(
+              met.filter((meeting) => meeting.gateway === gateway),
+              'gateway',
+            ),
+            ...addressesReplaced(gateway.domains, compiled),
+          ],
           fields: {
             ...domainFields(gateway.verdicts, limits.domainRefs),
             addressCount: gateway.object.spec.addresses.length,
@@ -102,7 +110,7 @@ function ofMailDomain(object: Extract<PosternObject, { kind: 'MailDomain' }>, co
     counting: [...(accepted === undefined ? [] : [accepted]), resolvedRefs(problems)],
     slices: own === undefined ? [] : [own],
     tooLarge: mta === undefined ? undefined : tooLargeMessage(`MailDomain ${name}`, mta),
-    others: domainConditions(object, slice, compiled),
+    others: [...domainConditions(object, slice, compiled), ...addressesReplaced(new Set([name]), compiled)],
     fields: domainStatusFields(object, own?.hash, compiled),
   };
 }
@@ -156,9 +164,9 @@ function ofDomainPolicy(
   };
 }
 
-function accessListFields(list: AccessList, lists: readonly AccessList[]): Findings['fields'] {
-  const { entries, object, verdicts } = list;
-  const neverHitCount = object.status?.neverHitCount;
+function accessListFields(list: AccessList, { lists, snapshot }: Compiled): Findings['fields'] {
+  const { entries, verdicts } = list;
+  const neverHitCount = neverHit(list, snapshot);
   return {
     ...domainFields(verdicts, limits.domainRefs),
     entryCount: entries.entryCount,
@@ -169,6 +177,22 @@ function accessListFields(list: AccessList, lists: readonly AccessList[]): Findi
     sourceHash: entries.sourceHash,
     ...(neverHitCount === undefined ? {} : { neverHitCount }),
   };
+}
+
+/**
+ * Entries that no mail has met, as far as the pods remember: each forgets when it ends, so what was known of the same entries
+ * stays. An entry that only one of several pods has met may be counted although another one was met elsewhere.
+ */
+function neverHit({ object, entries }: AccessList, { observed }: Snapshot): number | undefined {
+  const hits = observed.pods.flatMap(({ state }) =>
+    state.ok && state.value.entriesHit !== undefined
+      ? (state.value.entriesHit[object.metadata.name] ?? 0)
+      : [],
+  );
+  const known = object.status?.sourceHash === entries.sourceHash ? object.status.neverHitCount : undefined;
+  if (hits.length === 0) return known;
+  const now = Math.max(0, entries.list.ranges.length - Math.max(...hits));
+  return known === undefined ? now : Math.min(known, now);
 }
 
 function joinedTls({ tls, domainSlices }: Compiled, audit: boolean) {

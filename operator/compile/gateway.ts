@@ -7,8 +7,11 @@ import { type ConditionInput, condition } from './conditions.ts';
 import { Places } from './conflicts.ts';
 import { acceptedFrom, type DomainVerdict, refuses, takes, targetsOf } from './domain-refs.ts';
 import type { Domains, Hosted } from './domains.ts';
+import type { HopKey } from './hop-key.ts';
+import type { Snapshot } from './model.ts';
 import { sourceOf } from './objects.ts';
-import { checkRoute, nameOf, type References, resolvedRefs } from './references.ts';
+import { guardOf, untrustedRanges } from './range-guard.ts';
+import { checkRoute, nameOf, type References, type RefProblem, resolvedRefs } from './references.ts';
 
 /** One InboundGateway with what the domains make of it. */
 export interface Gateway {
@@ -18,6 +21,8 @@ export interface Gateway {
   readonly verdicts: readonly DomainVerdict[];
   /** Names of the MailDomains it acts on (or would, in Audit); empty while suspended. */
   readonly domains: ReadonlySet<string>;
+  /** Addresses that are left out because the cluster has them (G14). */
+  readonly untrusted: readonly string[];
   readonly accepted: ConditionInput;
   readonly resolvedRefs: ConditionInput;
 }
@@ -30,31 +35,48 @@ export interface Gateway {
 export function compileGateways(
   objects: readonly InboundGateway[],
   domains: Domains,
-  references: References,
+  around: { readonly references: References; readonly hopKey: HopKey; readonly snapshot: Snapshot },
 ): Gateway[] {
+  const { references, hopKey, snapshot } = around;
   const places = new Places<InboundGateway>();
   return objects.map((object) => {
-    const { suspend, domainRefs, routeRef, spam } = object.spec;
+    const { suspend, domainRefs, routeRef, spam, internalMailViaGateway } = object.spec;
     const targets = targetsOf(domainRefs, domains);
     const verdicts = [...targets.hosted.map((hosted) => judge(object, hosted, places)), ...targets.missing];
     const faults = spam.junkPatterns.flatMap((pattern, index) => faultOf(pattern, index));
     const bad = new Set(faults.map(({ pattern }) => pattern));
     const missingRoute =
       routeRef === undefined ? undefined : checkRoute(routeRef.name, 'spec.routeRef', references);
-    const acting = suspend ? [] : verdicts.filter(({ accepted }) => accepted).map(({ name }) => name);
+    const all = object.spec.addresses.flatMap((text) => parseRange(text) ?? []);
+    const guard = guardOf(targets.hosted, snapshot);
+    const untrusted = guard === undefined ? new Set<Range>() : untrustedRanges(all, guard);
+    const ranges = all.filter((range) => !untrusted.has(range));
+    // Without any address left it would refuse all mail, or believe everybody: it does not act at all.
+    const acting =
+      suspend || ranges.length === 0
+        ? []
+        : verdicts.filter(({ accepted }) => accepted).map(({ name }) => name);
     return {
       object,
-      policy: policyOf(object, bad),
-      ranges: object.spec.addresses.flatMap((text) => parseRange(text) ?? []),
+      policy: policyOf(object, bad, ranges),
+      ranges,
+      untrusted: [...untrusted].map(formatRange),
       verdicts,
       domains: new Set(acting),
       accepted: unsupported(faults) ?? acceptedFrom(verdicts),
       resolvedRefs: resolvedRefs([
         ...targets.problems,
         ...(missingRoute === undefined ? [] : [missingRoute]),
+        ...(internalMailViaGateway ? hopKeyProblem(hopKey) : []),
       ]),
     };
   });
+}
+
+/** Without the key of hop marks nobody could tell mail that comes back from mail that is forged. */
+function hopKeyProblem(hopKey: HopKey): RefProblem[] {
+  if (hopKey.kind !== 'unusable') return [];
+  return [{ reason: 'SecretNotAllowed', message: `spec.internalMailViaGateway: ${hopKey.message}` }];
 }
 
 function judge(object: InboundGateway, hosted: Hosted, places: Places<InboundGateway>): DomainVerdict {
@@ -68,10 +90,9 @@ function judge(object: InboundGateway, hosted: Hosted, places: Places<InboundGat
   return refuses(hosted, 'Conflicted', `${nameOf(holder)} is older and is the gateway of ${hosted.domain}`);
 }
 
-function policyOf(object: InboundGateway, bad: ReadonlySet<string>): GatewayPolicy {
-  const { addresses, onlyFromGateway, internalMailViaGateway, routeRef, spam, trustedAuthservId } =
-    object.spec;
-  const canonical = addresses.flatMap((text) => parseRange(text) ?? []).map(formatRange);
+function policyOf(object: InboundGateway, bad: ReadonlySet<string>, ranges: readonly Range[]): GatewayPolicy {
+  const { onlyFromGateway, internalMailViaGateway, routeRef, spam, trustedAuthservId } = object.spec;
+  const canonical = ranges.map(formatRange);
   return {
     source: sourceOf(object),
     addresses: [...new Set(canonical)].sort(compareText),

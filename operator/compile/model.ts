@@ -108,6 +108,11 @@ export interface CompileOptions {
   readonly allowedRouteRanges: readonly string[];
   /** Addresses and CIDRs of the API server, which no Route may lead to (R7). */
   readonly apiServerRanges?: readonly string[];
+  /**
+   * CIDRs of nodes, pods and Services, and loopback: a peer with such an address may be anybody (G14). Undefined: nothing stands
+   * in front of the MTA.
+   */
+  readonly clusterRanges?: readonly string[];
   /** Domains that the namespace may have (`postern.dev/domains`); undefined: any. */
   readonly allowedDomains?: readonly string[];
 }
@@ -140,6 +145,8 @@ export interface MtaPolicy {
     readonly routes: Readonly<Record<string, string>>;
   };
   readonly settings: MtaSettings;
+  /** As in CompileOptions: peers that the MTA is to notice. */
+  readonly clusterRanges?: readonly string[];
 }
 
 /** Something to be done or fetched; the acting part does it and compiles again. */
@@ -153,6 +160,8 @@ export type Want =
       readonly bits: number;
       readonly secretName: string;
     }
+  /** The key of hop marks (G10), one for the namespace. */
+  | { readonly kind: 'createHopKey'; readonly secretName: string }
   | {
       readonly kind: 'checkDkim';
       readonly dkimKey: string;

@@ -8,6 +8,7 @@ import type { DkimTranslation } from './dkim.ts';
 import type { DomainSlice } from './domain-slice.ts';
 import { findMta } from './domains.ts';
 import { hashOfDomain, hashOfRoute } from './hashes.ts';
+import type { HopKey } from './hop-key.ts';
 import type { MtaPolicy, Snapshot } from './model.ts';
 import type { CompiledRoute } from './routes.ts';
 
@@ -19,6 +20,7 @@ export interface MtaInput {
   readonly routes: readonly CompiledRoute[];
   readonly lists: ReadonlyMap<string, RangeList>;
   readonly dkim: Pick<DkimTranslation, 'privateKeys' | 'revisions'>;
+  readonly hopKey: HopKey;
 }
 
 /** The policy of one MTA, or undefined if it cannot have one (missing, ambiguous, without settings). */
@@ -26,6 +28,7 @@ export function compileMta(mta: string, input: MtaInput): MtaPolicy | undefined 
   const lookup = findMta(mta, input.snapshot);
   if (!lookup.ok) return undefined;
   const cargo = [
+    ...hopKeyCargo(input),
     ...input.routes.flatMap(routeCargo),
     ...input.slices.map((slice) => domainCargo(slice, input)),
   ];
@@ -61,13 +64,14 @@ export function compileMta(mta: string, input: MtaInput): MtaPolicy | undefined 
       ),
     },
     settings: lookup.settings,
+    ...(input.snapshot.options.clusterRanges && { clusterRanges: input.snapshot.options.clusterRanges }),
   };
 }
 
 function secretsOf(
   slices: readonly DomainSlice[],
   routes: readonly CompiledRoute[],
-  { dkim }: MtaInput,
+  { dkim, hopKey }: MtaInput,
 ): { bundle: SecretBundle; revisions: Record<string, string> } {
   const revisions: [string, string][] = [];
   const routeAuth = routes.flatMap(({ object, auth }) => {
@@ -84,12 +88,15 @@ function secretsOf(
   const domains = new Set(slices.map(({ hosted }) => hosted.domain));
   const dkimKeys = keysOf(dkim.privateKeys, domains);
   for (const [unit, revision] of keysOf(dkim.revisions, domains)) revisions.push([`dkim/${unit}`, revision]);
+  const marks = hopKey.kind === 'usable' && slices.length > 0 ? hopKey : undefined;
+  if (marks !== undefined) revisions.push(['hop/key', marks.revision]);
   return {
     bundle: {
       version: bundleVersion,
       routeAuth: Object.fromEntries(routeAuth),
       accounts: Object.fromEntries(accounts),
       dkimKeys: Object.fromEntries(dkimKeys),
+      ...(marks && { hopKey: marks.key }),
     },
     revisions: Object.fromEntries(revisions),
   };
@@ -98,6 +105,12 @@ function secretsOf(
 /** Entries of a record by `<domain>/<selector>` that belong to one of the domains. */
 function keysOf(record: Readonly<Record<string, string>>, domains: ReadonlySet<string>): [string, string][] {
   return Object.entries(record).filter(([unit]) => domains.has(unit.slice(0, unit.indexOf('/'))));
+}
+
+function hopKeyCargo({ hopKey, slices }: MtaInput): Cargo[] {
+  if (hopKey.kind !== 'usable' || slices.length === 0) return [];
+  const units = secretUnits({ routeAuth: {}, accounts: {}, dkimKeys: {}, hopKey: hopKey.key });
+  return [{ name: 'hop-key', publicUnits: [], secretUnits: units }];
 }
 
 function routeCargo({ object, policy, auth }: CompiledRoute): Cargo[] {

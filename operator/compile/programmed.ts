@@ -17,6 +17,8 @@ export interface ProgrammedInput {
   readonly slices: readonly Slice[];
   /** Why nothing, or not all, of the object is in the bundle although it should be. */
   readonly tooLarge?: string;
+  /** Which entries are left out because they cover addresses of the cluster (G14). */
+  readonly untrusted?: string;
   /** The condition as it was reported last. */
   readonly previous:
     | { readonly status: string; readonly reason: string; readonly observedGeneration?: number | undefined }
@@ -38,8 +40,9 @@ const maxNamedPods = 10;
  * restart or a change of a neighbour does not make it flicker. A generation that was never programmed says what it waits for.
  */
 export function programmed(input: ProgrammedInput): ConditionInput {
-  const { slices, tooLarge, previous, generation, pods, now } = input;
+  const { slices, tooLarge, untrusted, previous, generation, pods, now } = input;
   if (tooLarge !== undefined) return condition('Programmed', 'False', 'ConfigTooLarge', tooLarge);
+  if (untrusted !== undefined) return condition('Programmed', 'False', 'RangeNotTrusted', untrusted);
   if (slices.length === 0) return condition('Programmed', 'True', 'NothingToProgram');
   const mtas = [...new Set(slices.map(({ mta }) => mta))].sort();
   const loaded = condition(

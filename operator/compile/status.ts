@@ -22,6 +22,8 @@ export interface Findings {
   readonly slices: readonly Slice[];
   /** Of the MailDomains and Routes it needs, one that did not fit. */
   readonly tooLarge?: string | undefined;
+  /** Entries that cover addresses of the cluster and are left out. */
+  readonly untrusted?: string | undefined;
   /** Conditions that do not count for Ready. */
   readonly others: readonly ConditionInput[];
   /** The other fields of its status. */
@@ -37,6 +39,7 @@ export function statusOf(entry: Entry, findings: Findings, snapshot: Snapshot): 
   const loaded = programmed({
     slices: findings.slices,
     ...(findings.tooLarge === undefined ? {} : { tooLarge: findings.tooLarge }),
+    ...(findings.untrusted === undefined ? {} : { untrusted: findings.untrusted }),
     previous: previous?.conditions?.find(({ type }) => type === 'Programmed'),
     generation,
     pods: snapshot.observed.pods,

@@ -5,7 +5,9 @@ import type { InboundGateway } from '../api/index.ts';
 import { parsedRanges } from './access-list-entries.ts';
 import { type AccessList, listsOf } from './access-lists.ts';
 import { type ConditionInput, condition } from './conditions.ts';
+import type { Domains } from './domains.ts';
 import type { Gateway } from './gateway.ts';
+import type { Snapshot } from './model.ts';
 import { coverOf, isCovered } from './range-cover.ts';
 import { nameOf } from './references.ts';
 
@@ -64,6 +66,28 @@ export function gatewayWarnings(all: readonly Meeting[], side: 'list' | 'gateway
     warnings.push(condition('AllowListCoversGateway', 'True', 'AllowListCoversGateway', message));
   }
   return warnings;
+}
+
+/**
+ * G14: the pods of an MTA that serves one of the domains see nodes, pods or Services where clients should be.
+ *
+ * @param mailDomains names of MailDomains
+ */
+export function addressesReplaced(
+  mailDomains: ReadonlySet<string>,
+  { domains, snapshot }: { readonly domains: Domains; readonly snapshot: Snapshot },
+): ConditionInput[] {
+  if (snapshot.options.clusterRanges === undefined) return [];
+  const served = new Set([...mailDomains].flatMap((name) => domains.hosted.get(name)?.mta ?? []));
+  const mtas = snapshot.observed.pods
+    .filter(
+      ({ mta, ready, state }) => ready && served.has(mta) && state.ok && state.value.clusterPeers === true,
+    )
+    .map(({ mta }) => mta);
+  if (mtas.length === 0) return [];
+  const names = [...new Set(mtas)].sort().join(', ');
+  const message = `Mail comes to MTA ${names} from addresses of the cluster`;
+  return [condition('ClientIPNotPreserved', 'True', 'ClientIPNotPreserved', message)];
 }
 
 const overlaps = new WeakMap<

@@ -31,8 +31,8 @@ export interface Platform {
   /** Stores a freshly made key unless one is there already; never replaces one. */
   createKeyOnce(
     namespace: string,
-    want: Extract<Want, { kind: 'createKey' }>,
-    privateKeyPem: string,
+    want: Extract<Want, { kind: 'createKey' | 'createHopKey' }>,
+    key: string,
     signal: AbortSignal,
   ): Promise<void>;
   /** Sets the annotation `postern.dev/verified-time` on the Secret of a key that Postern made; nothing else of it changes. */

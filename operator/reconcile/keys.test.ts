@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { publicKeyOf } from '../compile/dkim-public-key.ts';
-import { dkimKeySecret, generateDkimKey } from './keys.ts';
+import { dkimKeySecret, generateDkimKey, generateKey, keySecret } from './keys.ts';
 
 const want = {
   kind: 'createKey',
@@ -62,6 +62,24 @@ it('K5: the Secret of a key has no owner, and is bound to domain and selector', 
     },
     type: 'Opaque',
     data: { 'tls.key': Buffer.from(privateKeyPem).toString('base64') },
+  });
+});
+
+it('G10: the key of hop marks is random, and its Secret has no owner', async () => {
+  const wanted = { kind: 'createHopKey', secretName: 'postern-hop-key' } as const;
+  const [{ key }, other] = [await generateKey(wanted), await generateKey(wanted)];
+  expect(key).toMatch(/^[A-Za-z0-9_-]{43}$/);
+  expect(other.key).not.toBe(key);
+  expect(keySecret('mail', wanted, key)).toEqual({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: {
+      name: 'postern-hop-key',
+      namespace: 'mail',
+      labels: { 'app.kubernetes.io/managed-by': 'postern', 'postern.dev/use': 'hop-key' },
+    },
+    type: 'Opaque',
+    data: { key: Buffer.from(key).toString('base64') },
   });
 });
 

@@ -1,9 +1,39 @@
-import { generateKeyPair } from 'node:crypto';
+import { generateKeyPair, randomBytes } from 'node:crypto';
 import { publicKeyOf } from '../compile/dkim-public-key.ts';
 import { keyAnnotations, managedByLabel, privateKeyField, useLabel } from '../compile/dkim-secret.ts';
+import { hopKeyField, hopKeyUse } from '../compile/hop-key.ts';
 import type { Want } from '../compile/model.ts';
 
 type CreateKey = Extract<Want, { kind: 'createKey' }>;
+/** A key that is to be made once and then kept. */
+export type MakeKey = Extract<Want, { kind: 'createKey' | 'createHopKey' }>;
+
+/** Makes the key that is wanted: a private key in PEM, or the random key of hop marks. Keep no copy of it. */
+export async function generateKey(want: MakeKey): Promise<{ key: string }> {
+  if (want.kind === 'createHopKey') return { key: randomBytes(32).toString('base64url') };
+  return { key: (await generateDkimKey(want)).privateKeyPem };
+}
+
+/**
+ * The Secret of a new key, to be created and never applied.
+ *
+ * @param key what {@link generateKey} made
+ * @throws TypeError if that is no private key where one is wanted
+ */
+export function keySecret(namespace: string, want: MakeKey, key: string) {
+  if (want.kind === 'createKey') return dkimKeySecret(namespace, want, key);
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: {
+      name: want.secretName,
+      namespace,
+      labels: { [managedByLabel.name]: managedByLabel.value, [useLabel.name]: hopKeyUse },
+    },
+    type: 'Opaque',
+    data: { [hopKeyField]: Buffer.from(key).toString('base64') },
+  };
+}
 
 /**
  * Makes a private key on the thread pool: an RSA key of 2048 bits takes 50-500 ms, and the event loop serves all tenants.

@@ -60,7 +60,7 @@ function recordingPlatform(calls: string[], failing: readonly string[] = []): Pl
     },
     deliver: (_, { mta }) => act(`deliver ${mta}`),
     report: (_, statuses) => act(`report ${statuses.length}`),
-    createKeyOnce: (_, { dkimKey }, pem) => act(`createKey ${dkimKey} ${pem}`),
+    createKeyOnce: (_, { secretName }, key) => act(`createKey ${secretName} ${key}`),
     rememberVerified: (_, { dkimKey }) => act(`remember ${dkimKey}`),
     publishRecord: (_, { kind, name }) => act(`${kind} ${name}`),
     setKeyFinalizer: (_, dkimKey, present) => act(`finalizer ${dkimKey} ${present}`),
@@ -82,7 +82,7 @@ function deps(translate: (round: number) => Translation, more: Partial<TenantDep
     held: new HeldObjects(),
     now: () => 1_000,
     checkDkim: () => undefined,
-    generateKey: async () => ({ privateKeyPem: 'PEM' }),
+    generateKey: async () => ({ key: 'PEM' }),
     signal: new AbortController().signal,
     ...more,
   };
@@ -129,14 +129,20 @@ describe('reconcileTenant', () => {
       recordingPlatform(calls),
       deps(() => ({ ...empty, wants: [createKey] })),
     );
-    expect(calls).toEqual(['snapshot', 'report 0', 'createKey mail PEM', 'snapshot', 'report 0']);
+    expect(calls).toEqual([
+      'snapshot',
+      'report 0',
+      'createKey postern-dkim-mail PEM',
+      'snapshot',
+      'report 0',
+    ]);
   });
 
   it('ends although new keys are wanted in every round', async () => {
     const calls: string[] = [];
     const endless = (round: number): Translation => ({
       ...empty,
-      wants: [{ ...createKey, dkimKey: `key-${round}` }],
+      wants: [{ ...createKey, secretName: `key-${round}` }],
     });
     await reconcileTenant('acme', recordingPlatform(calls), deps(endless));
     expect(calls.filter((call) => call === 'snapshot')).toHaveLength(4);

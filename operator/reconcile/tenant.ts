@@ -1,6 +1,7 @@
 import type { MtaPolicy, Snapshot, Translation, Want } from '../compile/model.ts';
 import type { Platform, RenderedMta } from '../platform/platform.ts';
 import type { HeldObjects } from './held-objects.ts';
+import type { MakeKey } from './keys.ts';
 
 /** What the loop is made of, besides the platform. All effects that are not the platform's stand here. */
 export interface TenantDeps {
@@ -15,13 +16,12 @@ export interface TenantDeps {
    * platform and the namespace reconciled again. Name servers may take half a minute, and no edit waits for them.
    */
   readonly checkDkim: (namespace: string, want: CheckDkim) => void;
-  /** Makes a private key, PKCS#8 PEM, off the event loop. */
-  readonly generateKey: (want: CreateKey) => Promise<{ readonly privateKeyPem: string }>;
+  /** Makes a key, off the event loop. */
+  readonly generateKey: (want: MakeKey) => Promise<{ readonly key: string }>;
   readonly signal: AbortSignal;
 }
 
 export type CheckDkim = Extract<Want, { kind: 'checkDkim' }>;
-type CreateKey = Extract<Want, { kind: 'createKey' }>;
 
 export interface TenantOutcome {
   /** Milliseconds since the epoch at which the namespace is to be reconciled though nothing changed. */
@@ -54,12 +54,12 @@ export async function reconcileTenant(
     }
     await attempt(failures, () => platform.report(namespace, translation.statuses, deps.signal));
 
-    const missing = translation.wants.filter(isCreateKey).filter((want) => !keysMade.has(want.dkimKey));
+    const missing = translation.wants.filter(isMakeKey).filter((want) => !keysMade.has(want.secretName));
     for (const want of missing) {
-      keysMade.add(want.dkimKey);
+      keysMade.add(want.secretName);
       await attempt(failures, async () => {
-        const { privateKeyPem } = await deps.generateKey(want);
-        await platform.createKeyOnce(namespace, want, privateKeyPem, deps.signal);
+        const { key } = await deps.generateKey(want);
+        await platform.createKeyOnce(namespace, want, key, deps.signal);
       });
     }
     for (const want of translation.wants)
@@ -108,8 +108,8 @@ function nextDue(wants: readonly Want[], now: number): TenantOutcome {
   return Number.isFinite(earliest) ? { nextDue: earliest } : {};
 }
 
-function isCreateKey(want: Want): want is CreateKey {
-  return want.kind === 'createKey';
+function isMakeKey(want: Want): want is MakeKey {
+  return want.kind === 'createKey' || want.kind === 'createHopKey';
 }
 
 async function attempt(failures: unknown[], action: () => Promise<void>): Promise<void> {

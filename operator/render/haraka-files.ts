@@ -18,7 +18,7 @@ const minRetrySeconds = 5;
  */
 export function renderHarakaFiles(
   settings: MtaSettings,
-  { namespace, mta }: MtaName,
+  where: MtaName & { readonly clusterRanges?: readonly string[] },
 ): ReadonlyMap<string, string> {
   const heloName = harmlessName('heloName', settings.heloName);
   return new Map(
@@ -26,7 +26,7 @@ export function renderHarakaFiles(
       'connection.ini': connectionIni,
       'log.ini': logIni,
       me: `${heloName}\n`,
-      'mta.json': mtaJson(settings, namespace, mta),
+      'mta.json': mtaJson(settings, where),
       'outbound.ini': outboundIni(settings),
       plugin_timeout: '120\n',
       'tls.ini': tlsIni,
@@ -76,12 +76,16 @@ timestamps=false
 format=json
 `;
 
-/** No client certificate is asked for; the floor is RFC 9325's. dhparam names a file that the MTA brings (HT15). */
+/**
+ * No client certificate is asked for; the floor is RFC 9325's: TLS 1.2 and forward secrecy. CBC stays for old senders, which would
+ * send in clear otherwise. dhparam names a file that the MTA brings (HT15).
+ */
 const tlsIni = `[main]
 key=tls_key.pem
 cert=tls_cert.pem
 dhparam=ffdhe2048.pem
 minVersion=TLSv1.2
+ciphers=ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:DHE+AES:!aNULL:!eNULL
 requestCert=false
 rejectUnauthorized=false
 honorCipherOrder=true
@@ -124,9 +128,12 @@ function retrySchedule({ retryIntervalsSeconds, queueLifetimeSeconds }: MtaSetti
   return schedule;
 }
 
-function mtaJson(settings: MtaSettings, namespace: string, mta: string): string {
+function mtaJson(
+  settings: MtaSettings,
+  { namespace, mta, clusterRanges }: MtaName & { readonly clusterRanges?: readonly string[] },
+): string {
   const { heloName, maxMessageBytes, proxyProtocolFrom, perDestinationConcurrency } = settings;
-  const { resolvers, internalMxRanges } = settings;
+  const { resolvers, internalMxRanges, trustedRanges } = settings;
   const content = {
     namespace,
     mta,
@@ -137,6 +144,7 @@ function mtaJson(settings: MtaSettings, namespace: string, mta: string): string 
     perDestinationConcurrency,
     resolvers,
     internalMxRanges,
+    ...(clusterRanges === undefined ? {} : { clusterRanges, trustedRanges }),
   };
   return `${JSON.stringify(content, undefined, 2)}\n`;
 }

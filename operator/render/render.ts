@@ -27,7 +27,11 @@ export function render(policy: MtaPolicy): RenderedMta {
     sha256,
   );
   const secretIndex = secretIndexOf({ version: bundleVersion, revision: secretsRevision }, secretShards);
-  const coldFiles = renderHarakaFiles(settings, { namespace, mta });
+  const coldFiles = renderHarakaFiles(settings, {
+    namespace,
+    mta,
+    ...(policy.clusterRanges && { clusterRanges: policy.clusterRanges }),
+  });
   return {
     mta,
     bundleHash: index.bundleHash,

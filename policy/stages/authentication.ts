@@ -24,6 +24,9 @@ export const authentication: Stage<DataFacts, DataScope> = {
     if (facts.account !== undefined) {
       return { outcome: 'note', detail: 'authenticated', notes: { proven: true } };
     }
+    if (notes.returned) {
+      return { outcome: 'note', detail: 'Internal, back from the gateway', notes: { proven: true } };
+    }
     if (domain === undefined) return undefined;
     const { spf, dkim, dmarc } = domain.policy.authentication;
     const shown = { spf: spf !== 'Disabled', dkim: dkim !== 'Disabled', dmarc: dmarc !== 'Disabled' };
@@ -35,7 +38,8 @@ export const authentication: Stage<DataFacts, DataScope> = {
     if (found === undefined)
       return { outcome: 'need', lookup: { kind: 'authentication', ...clientOf(facts, notes) } };
     if (found === 'notAsked') {
-      return { outcome: 'skip', detail: 'only a live message shows it: taken to have nothing against it' };
+      const detail = 'only a live message shows it: taken to have nothing against it';
+      return { outcome: 'note', detail, notes: { proven: true } };
     }
     const headers = [['Authentication-Results', formatResults(facts.heloName, found, shown)]] as const;
     const stamps = { headers, proven: isProven(found, scope.sender) };

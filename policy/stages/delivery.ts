@@ -1,6 +1,7 @@
 import type { Leg } from '../../bundle/leg.ts';
 import { joinCopies } from '../copies.ts';
 import { planDelivery } from '../delivery.ts';
+import { hopFactsOf } from '../hop.ts';
 import { canonicalDomain } from '../mailbox.ts';
 import { markLeg } from '../markers.ts';
 import { isProven } from '../proof.ts';
@@ -10,13 +11,16 @@ import type { AuthenticatedAccount, DataFacts, MarkedLeg } from '../types.ts';
 /** The legs of every recipient, now that the From header has said whether the message is Internal. */
 export const delivery: Stage<DataFacts, DataScope> = {
   name: 'delivery',
-  ids: ['I1', 'I2', 'I3', 'I6', 'O1', 'O2', 'O4', 'O6', 'O8', 'G7', 'G9', 'G18', 'A7', 'T14'],
+  ids: ['I1', 'I2', 'I3', 'I6', 'D8', 'O1', 'O2', 'O4', 'O6', 'O8', 'G7', 'G9', 'G10', 'G18', 'A7', 'T14'],
   about: 'Every recipient still has a destination. Its mailbox is told whether the message is spam.',
-  judge({ account, lookups }, scope, notes): Finding {
+  judge(facts, scope, notes): Finding {
+    const { account, lookups } = facts;
+    const { returned } = notes;
+    const hops = hopFactsOf(facts, notes);
     const { policy, recipients, sender, from } = scope;
     const planned: (readonly Leg[])[] = [];
     for (const recipient of recipients) {
-      const plan = planDelivery(policy, recipient, { account, sender, from, lookups });
+      const plan = planDelivery(policy, recipient, { account, sender, from, lookups, hops, returned });
       if ('outcome' in plan) return plan;
       planned.push(plan.legs);
     }

@@ -10,7 +10,8 @@ export const originalClient: Stage<DataFacts, DataScope> = {
   ids: ['D4', 'D13'],
   about:
     'Behind a gateway the client is the first address in the Received lines of registered hops that is not registered itself.',
-  judge({ headers }, { domains: [domain] }, { viaGateway }): Finding {
+  judge({ headers }, { domains: [domain] }, { returned, viaGateway }): Finding {
+    if (returned) return { outcome: 'skip', detail: 'Internal, back from the gateway' };
     const gateway = domain?.gateway;
     if (!viaGateway || gateway === undefined) return { outcome: 'skip', detail: 'not via a gateway' };
     const client = originalClientOf(headers, gateway.addresses);

@@ -69,6 +69,7 @@ describe('the operator', () => {
       clusterDomain: 'k8s.example',
       resolvers: ['192.0.2.53:53', '[2001:db8::53]:5353'],
       allowedRouteRanges: ['127.0.0.0/8'],
+      clusterRanges: ['127.0.0.0/8', '::1/128', '10.244.0.0/16'],
       logLevel: 'debug',
     });
   });

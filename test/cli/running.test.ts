@@ -97,6 +97,19 @@ describe('commands beside a running MTA', () => {
     expect((await ask('blocks')).out).toContain('IpAccessList/blocked 127.0.0.20');
   });
 
+  it('B5, A1: blocks --hits counts the entries that mail has met', async () => {
+    const before = JSON.parse((await ask('blocks', '--hits', '-o', 'json')).out).entries;
+    const countOf = (entries: { entry: string; hits: number }[]) =>
+      entries.find(({ entry }) => entry === '127.0.0.20')?.hits ?? 0;
+    for (let i = 0; i < 3; i += 1) await sendMail(standalone, { client: '127.0.0.20' });
+    const { entries } = JSON.parse((await ask('blocks', '--hits', '-o', 'json')).out);
+    expect(entries[0]).toMatchObject({ list: 'blocked', entry: '127.0.0.20' });
+    expect(countOf(entries)).toBe(countOf(before) + 3);
+    expect((await ask('blocks', '--hits')).out).toMatch(/IpAccessList\/blocked +127\.0\.0\.20 +\d+/);
+    // Never in a status: it would be written with each mail.
+    expect((await ask('status', '-o', 'json')).out).not.toContain('lastHit');
+  });
+
   it('render --diff: 0 while nothing differs, 1 and the lines for another folder', async () => {
     const same = await standalone.eventually('nothing differs', async () => {
       const result = await ask('render', '--diff', '-o', 'json');

@@ -6,6 +6,7 @@ import {
   type SessionMemory,
 } from '../../cli/explain/explain.ts';
 import { readMessage } from '../../cli/explain/message.ts';
+import { hopMarkerOf } from '../../mta/hop-marks.ts';
 import type { Policy } from '../../policy/load.ts';
 import { type LiveAnswers, notAsked } from './live.ts';
 import type { CaseSession } from './sessions.ts';
@@ -16,14 +17,19 @@ export interface ExplainedSession {
   readonly verdicts: readonly (readonly RecipientVerdict[])[];
 }
 
-/** What `explain` says of the same session, in the words of the wire. @param now seconds since the epoch. */
+/** What `explain` says of the same session, in the words of the wire. @param facts.now seconds since the epoch. */
 export function explainSession(
   policy: Policy,
   session: CaseSession,
-  heloName: string,
-  now: number,
+  { heloName, hopKey, now }: { readonly heloName: string; readonly hopKey: string; readonly now: number },
 ): ExplainedSession {
-  const { peer, tls, transactions } = session;
+  const { peer, tls, transactions, account } = session;
+  const client = {
+    peer,
+    tls,
+    now,
+    ...(account && { account: { ...account, domain: account.name.split('@')[1] ?? '' } }),
+  };
   let memory: SessionMemory = newSession;
   const verdicts: (readonly RecipientVerdict[])[] = [];
   const answers = transactions.map(({ envelopeFrom, recipients, message }) => {
@@ -33,12 +39,14 @@ export function explainSession(
     }
     const explained = explainTransaction(
       policy,
-      { peer, tls, now },
+      client,
       {
         envelopeFrom,
         recipients,
         heloName,
-        ...(message === undefined ? {} : { message: readMessage(Buffer.from(message)) }),
+        ...(message === undefined
+          ? {}
+          : { message: withHopMarks(readMessage(Buffer.from(message)), envelopeFrom, hopKey, now) }),
       },
       memory,
       // Nobody serves the Routes of these worlds.
@@ -49,6 +57,17 @@ export function explainSession(
     return recipients.map((_, position) => answerTo(explained.recipients[position]));
   });
   return { answers, verdicts };
+}
+
+/** What the MTA finds in the header besides. */
+function withHopMarks(
+  message: ReturnType<typeof readMessage>,
+  envelopeFrom: string,
+  hopKey: string,
+  now: number,
+) {
+  const hopMarks = hopMarkerOf(hopKey).read(message.headers, envelopeFrom, now);
+  return { ...message, ...(hopMarks && { hopMarks }) };
 }
 
 function answerTo(recipient: RecipientVerdict | undefined): string {

@@ -1,4 +1,5 @@
 import { SmtpSession } from '../../examples/quickstart/smtp-session.ts';
+import { authLine } from '../wire/account.ts';
 import type { CaseSession, CaseTransaction } from './sessions.ts';
 
 /** What the wire said to each recipient of each transaction: the whole reply line, the last one that decided. */
@@ -10,12 +11,16 @@ export const listedProxy = '127.9.9.9';
 /** Stands for the recipients after a reply that closed the connection. */
 export const notAsked = '(connection closed)';
 
+/** Where a session goes. */
+export interface Listeners {
+  readonly smtp: { readonly host: string; readonly port: number };
+  readonly submission: { readonly host: string; readonly port: number };
+}
+
 /** Plays one session against the server. @throws Error if the server does something that no reply stands for. */
-export async function playSession(
-  address: { host: string; port: number },
-  session: CaseSession,
-): Promise<LiveAnswers> {
-  const { peer, proxyLine, tls, transactions } = session;
+export async function playSession(listeners: Listeners, session: CaseSession): Promise<LiveAnswers> {
+  const { peer, proxyLine, tls, transactions, account } = session;
+  const address = account === undefined ? listeners.smtp : listeners.submission;
   const opened = await SmtpSession.open({
     ...address,
     localAddress: proxyLine === undefined ? peer : listedProxy,
@@ -30,6 +35,10 @@ export async function playSession(
       const reply = await smtp.startTls();
       if (reply.code !== 220) throw new Error(`STARTTLS: ${reply.line}`);
       await smtp.command('EHLO client.example');
+    }
+    if (account !== undefined) {
+      const reply = await smtp.command(authLine(account.name));
+      if (reply.code !== 235) throw new Error(`AUTH: ${reply.line}`);
     }
     const answers: (readonly string[])[] = [];
     for (const transaction of transactions) answers.push(await playTransaction(smtp, transaction));

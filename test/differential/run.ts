@@ -1,8 +1,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Leg } from '../../bundle/leg.ts';
+import { readMessage } from '../../cli/explain/message.ts';
 import { chooseMta } from '../../cli/policy.ts';
 import { loadSnapshot } from '../../cli/snapshot.ts';
+import { HopMarker, hopMarkerOf } from '../../mta/hop-marks.ts';
 import { compile } from '../../operator/compile/compile.ts';
 import { render } from '../../operator/render/render.ts';
 import { loadPolicy } from '../../policy/load.ts';
@@ -55,7 +58,13 @@ export async function runDifferential(
     const random = seededRandom(seed);
     const folder = join(directory, 'policy');
     const { files } = randomWorld(random);
-    const standalone = await startStandalone({ directory, folder, files, proxyFrom: [listedProxy] });
+    const standalone = await startStandalone({
+      directory,
+      folder,
+      files,
+      proxyFrom: [listedProxy],
+      submission: true,
+    });
     try {
       return { seed, ...(await playWorlds(standalone, folder, random, cases, progress)) };
     } finally {
@@ -80,11 +89,19 @@ async function playWorlds(
   while (transactions < cases && disagreements.length < enough) {
     const world = randomWorld(random);
     for (const [name, text] of Object.entries(world.files)) await writeFile(join(folder, name), text);
-    const { policy, heloName } = await settle(folder, standalone);
-    const sessions = randomSessions(random, world, Math.min(casesPerWorld, cases - transactions));
+    const { policy, heloName, hopKey } = await settle(folder, standalone);
+    const now = Math.floor(Date.now() / 1000);
+    const planned = randomSessions(random, world, Math.min(casesPerWorld, cases - transactions));
+    const sessions = planned.map((session) => withMarks(session, hopKey, now));
+    const { smtp, submission } = standalone;
+    if (submission === undefined) throw new Error('no submission listener');
     await inParallel(sessions, async (session) => {
-      const wire = await playSession(standalone.smtp, session);
-      const explained = explainSession(policy, session, heloName, Math.floor(Date.now() / 1000));
+      const wire = await playSession({ smtp, submission }, session);
+      const explained = explainSession(policy, session, {
+        heloName,
+        hopKey,
+        now: Math.floor(Date.now() / 1000),
+      });
       for (const [at, transaction] of session.transactions.entries()) {
         transactions += 1;
         for (const [position, recipient] of transaction.recipients.entries()) {
@@ -113,8 +130,36 @@ async function settle(folder: string, standalone: RunningStandalone) {
     const mta = chooseMta(snapshot, compile(snapshot), {});
     const loaded = await standalone.mtaState();
     if (loaded.bundleHash !== render(mta).bundleHash) return undefined;
-    return { policy: await loadPolicy(mta.bundle), heloName: mta.settings.heloName };
+    const { hopKey } = mta.secrets;
+    if (hopKey === undefined) return undefined;
+    return { policy: await loadPolicy(mta.bundle), heloName: mta.settings.heloName, hopKey };
   });
+}
+
+/** Puts the marks of each transaction on top of its message. */
+function withMarks(session: CaseSession, hopKey: string, now: number): CaseSession {
+  const forger = new HopMarker('f'.repeat(43));
+  const transactions = session.transactions.map((transaction) => {
+    const { marks = [], message, envelopeFrom } = transaction;
+    if (message === undefined || marks.length === 0) return transaction;
+    const { headers } = readMessage(Buffer.from(message));
+    const lines = marks.flatMap(({ route, purpose, recipient, forged }) => {
+      const leg: Leg = {
+        domain: 'alpha.test',
+        recipient,
+        hop: { kind: 'Route', route },
+        purpose,
+        onFailure: 'Ledger',
+        because: { kind: 'MailDomain', name: 'domain-0', generation: 1 },
+      };
+      return (forged ? forger : hopMarkerOf(hopKey)).marksFor(leg, headers, envelopeFrom, now);
+    });
+    return {
+      ...transaction,
+      message: `${lines.map(([name, value]) => `${name}: ${value}\n`).join('')}${message}`,
+    };
+  });
+  return { ...session, transactions };
 }
 
 function clientOf({ peer, tls, proxyLine }: CaseSession): Disagreement['session'] {

@@ -1,5 +1,5 @@
 import type { Random } from './random.ts';
-import type { World } from './world.ts';
+import type { World, WorldAccount } from './world.ts';
 
 /** One SMTP session of the corpus. */
 export interface CaseSession {
@@ -8,6 +8,8 @@ export interface CaseSession {
   /** PROXY line to send from the listed proxy; absent: the client connects from `peer` itself. */
   readonly proxyLine?: string;
   readonly tls: boolean;
+  /** Signs in on the submission listener, which has TLS. */
+  readonly account?: WorldAccount;
   readonly transactions: readonly CaseTransaction[];
 }
 
@@ -16,6 +18,16 @@ export interface CaseTransaction {
   readonly recipients: readonly string[];
   /** Text of a message to send if a recipient is accepted. */
   readonly message?: string;
+  /** Marks of hops to put on top of the message, as the MTA makes them for these legs. */
+  readonly marks?: readonly CaseMark[];
+}
+
+interface CaseMark {
+  readonly route: string;
+  readonly purpose: 'Gateway' | 'Routed';
+  readonly recipient: string;
+  /** Made with another key, as a stranger would. */
+  readonly forged: boolean;
 }
 
 /** @param size number of transactions: one case each. */
@@ -25,10 +37,17 @@ export function randomSessions(random: Random, world: World, size: number): read
   while (left > 0) {
     const count = Math.min(left, 1 + random.int(8));
     left -= count;
+    if (random.chance(0.12)) {
+      const account = random.pick(world.accounts);
+      const peer = `127.0.${random.int(4)}.${1 + random.int(250)}`;
+      const transactions = Array.from({ length: count }, () => submittedTransaction(random, world, account));
+      sessions.push({ peer, tls: true, account, transactions });
+      continue;
+    }
     const client = randomClient(random, world);
     const isHop = world.hops.includes(client.peer);
     const transactions = Array.from({ length: count }, () =>
-      isHop && random.chance(0.8) ? gatewayTransaction(random, world) : randomTransaction(random, world),
+      random.chance(isHop ? 0.8 : 0.2) ? gatewayTransaction(random, world) : randomTransaction(random, world),
     );
     sessions.push({ ...client, tls: random.chance(0.25), transactions });
   }
@@ -54,14 +73,57 @@ function randomTransaction(random: Random, world: World): CaseTransaction {
   return random.chance(0.15) ? { ...transaction, message: randomMessage(random, world) } : transaction;
 }
 
-/** What a gateway hands over: mostly clean mail, so that it is judged to the end. */
+/** What a gateway hands over, and now and then somebody else: mostly clean mail, so that it is judged to the end. */
 function gatewayTransaction(random: Random, world: World): CaseTransaction {
   const recipients = Array.from(
     { length: 1 + random.int(2) },
     () => `${random.pick([...world.people, 'abuse'])}@${random.pick(world.domains)}`,
   );
-  const head = `${randomTrace(random, world)}From: someone@elsewhere.example\nSubject: ${random.int(3)} hello\n`;
-  return { envelopeFrom: 'someone@elsewhere.example', recipients, message: `${head}\nHello.\n` };
+  const domain = random.chance(0.5) ? recipients[0]?.split('@')[1] : undefined;
+  // Half of it claims to be mail of the domain that comes back.
+  const envelopeFrom = domain === undefined ? 'someone@elsewhere.example' : `alice@${domain}`;
+  const author = random.chance(0.9) ? envelopeFrom : 'someone@elsewhere.example';
+  const head = `${randomTrace(random, world)}From: ${author}\nMessage-ID: <${random.int(1e9)}@x>\nSubject: ${random.int(3)} hello\n`;
+  return {
+    envelopeFrom,
+    recipients,
+    message: `${head}\nHello.\n`,
+    marks: recipients.flatMap((recipient) => randomMarks(random, recipient)),
+  };
+}
+
+/** What an account sends: to its colleagues, to strangers and to nobody, as itself and as others. */
+function submittedTransaction(random: Random, world: World, account: WorldAccount): CaseTransaction {
+  const sender = () =>
+    random.pick([
+      account.name,
+      account.name,
+      'sales@alpha.test',
+      'someone@elsewhere.example',
+      'bob@beta.test',
+    ]);
+  const recipients = Array.from({ length: 1 + random.int(3) }, () =>
+    random.chance(0.7)
+      ? `${random.pick([...world.people, 'nobody', 'postmaster'])}@${random.pick(['alpha.test', ...world.domains])}`
+      : randomRecipient(random, world),
+  );
+  const envelopeFrom = random.chance(0.1) ? '' : sender();
+  const head = `From: ${random.chance(0.8) && envelopeFrom !== '' ? envelopeFrom : sender()}\nMessage-ID: <${random.int(1e9)}@x>\n`;
+  const transaction = { envelopeFrom, recipients, message: `${head}\nHello.\n` };
+  return account.fromRoute === undefined || random.chance(0.5)
+    ? transaction
+    : { ...transaction, marks: recipients.flatMap((recipient) => randomMarks(random, recipient)) };
+}
+
+function randomMarks(random: Random, recipient: string): CaseMark[] {
+  if (random.chance(0.3)) return [];
+  const mark = (): CaseMark => ({
+    route: random.pick(['store', 'filter']),
+    purpose: random.pick(['Gateway', 'Routed']),
+    recipient: random.chance(0.9) ? recipient : 'bob@alpha.test',
+    forged: random.chance(0.15),
+  });
+  return random.chance(0.5) ? [mark()] : [mark(), mark()];
 }
 
 function randomSender(random: Random, world: World): string {

@@ -1,4 +1,5 @@
 import { stringify } from 'yaml';
+import { accountOf } from '../wire/account.ts';
 import type { Random } from './random.ts';
 
 /** A random tenant: its manifests, and what of them the cases should aim at. */
@@ -13,6 +14,15 @@ export interface World {
   readonly hops: readonly string[];
   /** Sender domains that need TLS for some recipient domain. */
   readonly tlsPeers: readonly string[];
+  /** Who may sign in, all of the first domain. */
+  readonly accounts: readonly WorldAccount[];
+}
+
+export interface WorldAccount {
+  readonly name: string;
+  readonly kind: 'User' | 'Relay';
+  readonly sendAs: readonly string[];
+  readonly fromRoute?: string;
 }
 
 const apiVersion = 'postern.dev/v1alpha1';
@@ -20,6 +30,15 @@ const domains = ['alpha.test', 'beta.test', 'gamma.test', 'sub.alpha.test'];
 const people = ['alice', 'bob', 'carol', 'sales', 'o.brien'];
 const tlsPeers = ['bank.example', 'clinic.example'];
 const hops = ['10.20.0.1', '10.20.0.2', '2001:db8:aa::1'];
+const accounts: readonly WorldAccount[] = [
+  { name: 'alice@alpha.test', kind: 'User', sendAs: ['sales@alpha.test'] },
+  {
+    name: 'dlp@alpha.test',
+    kind: 'Relay',
+    sendAs: ['*@alpha.test'],
+    fromRoute: 'store',
+  },
+];
 const past = '2020-01-01T00:00:00Z';
 const future = '2099-01-01T00:00:00Z';
 
@@ -30,7 +49,18 @@ export function randomWorld(random: Random): World {
     ...['one', 'two', 'three', 'four', 'five', 'six'].map((name) => accessList(random, name, entries)),
     ...(random.chance(0.7) ? [tlsPolicy(random)] : []),
     ...(random.chance(0.8) ? [gateway(random)] : []),
-    route(),
+    route('store'),
+    route('filter'),
+    {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'accounts', labels: { 'postern.dev/use': 'accounts' } },
+      stringData: {
+        'accounts.yaml': JSON.stringify(
+          accounts.map(({ name, ...rest }) => accountOf(name, { ...rest, sendAs: [...rest.sendAs] })),
+        ),
+      },
+    },
     {
       apiVersion: 'v1',
       kind: 'ConfigMap',
@@ -47,6 +77,7 @@ export function randomWorld(random: Random): World {
     people,
     hops,
     addresses: [...entries.flatMap(around), '192.0.2.200', '2001:db8:ffff::1'],
+    accounts,
     tlsPeers: [...tlsPeers, 'mx.clinic.example'],
   };
 }
@@ -70,17 +101,27 @@ function mailDomain(random: Random, domain: string, position: number): object {
     recipients: { ...list, subaddressDelimiter: random.pick(['+', '-', '']) },
     ...(random.chance(0.5) ? { postmaster: `alice@${domain}` } : {}),
     authentication: { dmarc: random.pick(['Mark', 'Quarantine']) },
-    ...(random.chance(0.4)
+    inboundRouting: random
+      .some(
+        ['Internal', 'External'].flatMap((match) =>
+          ['Known', 'Unknown'].map((target) => ({ match, target })),
+        ),
+        0,
+        3,
+      )
+      .map((pair) => ({
+        ...pair,
+        routeRef: { name: random.pick(['store', 'filter']) },
+        verifyRecipient: random.pick(['Probe', 'None', 'None']),
+        alsoDeliverLocally: random.chance(0.5),
+      })),
+    ...(position === 0
       ? {
-          inboundRouting: [
-            {
-              match: 'External',
-              target: random.pick(['Known', 'Unknown']),
-              routeRef: { name: 'store' },
-              verifyRecipient: random.pick(['Probe', 'None']),
-              alsoDeliverLocally: random.chance(0.5),
-            },
-          ],
+          submission: {
+            enabled: true,
+            accountsSecretRef: { name: 'accounts' },
+            limits: { recipientsPerHour: 100_000 },
+          },
         }
       : {}),
   });
@@ -137,6 +178,7 @@ function gateway(random: Random): object {
     enforcement: random.chance(0.2) ? 'Audit' : 'Enforce',
     addresses: hops,
     onlyFromGateway: random.chance(0.7),
+    ...(random.chance(0.6) ? { internalMailViaGateway: true, routeRef: { name: 'filter' } } : {}),
     spam: {
       junkPatterns: random.some(['^X-Gateway: spam$', '(?i)subject: .*hello', '(a+)+$'], 0, 3),
       skipContentFilter: random.chance(0.5),
@@ -144,8 +186,8 @@ function gateway(random: Random): object {
   });
 }
 
-function route(): object {
-  return object('Route', 'store', { host: '127.0.0.1', port: 9, protocol: 'LMTP' });
+function route(name: string): object {
+  return object('Route', name, { host: '127.0.0.1', port: 9, protocol: 'LMTP' });
 }
 
 function randomEntry(random: Random): string {

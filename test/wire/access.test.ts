@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { PolicyBundle } from '../../bundle/policy-bundle.ts';
 import { bundleOf, domainPolicy, list } from '../../policy/fixture.ts';
 import { eventually } from './eventually.ts';
+import { filesOfManifests } from './manifest-policy.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
 import { message } from './smtp-client.ts';
 
@@ -176,4 +177,60 @@ test('A2, B1: 10,000 allowed and 10,000 blocked entries, loaded through the shar
   expect(await answers('12.39.16.1', `user@${one}`)).toEqual(['250 2.1.5']);
   expect(await answers('12.0.0.1', `user@${one}`)).toEqual(['250 2.1.5']);
   expect(await answers('11.39.15.1', `user@${one}`)).toEqual(['250 2.1.5']);
+});
+
+test('B2, A3, A4: ranges in every spelling and separator block exactly their addresses', async () => {
+  const manifests = `
+kind: MailDomain
+metadata: {name: spelled}
+spec: {domain: spelled.example, mailbox: {maildir: {}}, recipients: {mode: List, addresses: [user]}, authentication: {spf: Disabled, dkim: Disabled, dmarc: Disabled}}
+---
+kind: IpAccessList
+metadata: {name: spelled}
+spec:
+  action: Block
+  domainRefs: [{name: spelled}]
+  addresses: [192.0.2.1]
+  entries: [{address: 198.51.100.0/28, note: a note}]
+  text: |
+    203.0.113.10-203.0.113.20, 203.0.113.64/30 ::ffff:203.0.113.99  # from the old firewall
+    2001:db8:5::/48
+`;
+  await mta.loadFiles(filesOfManifests(manifests));
+  const inside = [
+    '192.0.2.1',
+    '198.51.100.0',
+    '198.51.100.15',
+    '203.0.113.10',
+    '203.0.113.20',
+    '203.0.113.67',
+  ];
+  const outside = [
+    '192.0.2.2',
+    '198.51.100.16',
+    '203.0.113.9',
+    '203.0.113.21',
+    '203.0.113.68',
+    '2001:db8:6::1',
+  ];
+  for (const client of [...inside, '203.0.113.99', '2001:db8:5:ffff::1'])
+    expect(await answers(client, 'user@spelled.example'), client).toEqual(['550 5.7.1']);
+  for (const client of outside)
+    expect(await answers(client, 'user@spelled.example'), client).toEqual(['250 2.1.5']);
+});
+
+test('G2, G11: an internationalised domain is its A-label, and a domain below another one is its own', async () => {
+  const idn = 'xn--bcher-kva.example';
+  const [parent, child] = [
+    domainPolicy(idn),
+    domainPolicy(`mail.${idn}`, { access: { allow: [], block: ['all'] } }),
+  ];
+  await mta.loadPolicy(bundleOf([parent, child], [list('all', ['203.0.113.5'])]));
+  const session = await mta.proxied('203.0.113.5');
+  await session.send('MAIL FROM:<sender@elsewhere.example>');
+  expect(await session.send(`RCPT TO:<user@${idn.toUpperCase()}>`)).toMatch(/^250 /);
+  const utf8 = Buffer.from('user@bücher.example').toString('latin1');
+  expect(await session.send(`RCPT TO:<${utf8}>`)).toMatch(/^553 5\.6\.7 /);
+  expect(await session.send(`RCPT TO:<user@mail.${idn}>`)).toMatch(/^550 5\.7\.1 /);
+  expect(await session.send(`RCPT TO:<user@other.${idn}>`)).toMatch(/^550 5\.7\.1 /);
 });

@@ -15,3 +15,13 @@ export async function makeCertificate(
   });
   return { cert, key, fingerprint: createHash('sha256').update(cert).digest('hex') };
 }
+
+/** The same with an RSA key: the only one that all old ciphers can be tried with. */
+export async function makeRsaCertificate(name = 'mx.mta.example'): Promise<{ cert: string; key: string }> {
+  const { cert, private: key } = await generate([{ name: 'commonName', value: name }], {
+    keyType: 'rsa',
+    keySize: 2048,
+    extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: name }] }],
+  });
+  return { cert, key };
+}

@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DomainPolicy } from '../../bundle/domain-policy.ts';
 import type { RoutePolicy } from '../../bundle/route-policy.ts';
-import { bundleOf, domainPolicy, filterPolicy, list, recipients } from '../../policy/fixture.ts';
+import {
+  bundleOf,
+  domainPolicy,
+  filterPolicy,
+  gatewayPolicy,
+  list,
+  recipients,
+} from '../../policy/fixture.ts';
 import { type Dovecot, startDovecot } from '../parts/dovecot.ts';
 import { type Rspamd, startRspamd } from '../parts/rspamd.ts';
 import { eventually } from './eventually.ts';
@@ -12,6 +19,7 @@ import { type MtaProcess, startMta } from './mta-process.ts';
 const gtube = 'XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X';
 const stranger = '203.0.113.99';
 const friend = '203.0.113.77';
+const front = '198.51.100.1';
 
 let rspamd: Rspamd;
 let dovecot: Dovecot;
@@ -55,6 +63,16 @@ beforeAll(async () => {
           domainPolicy('accept.test', { contentFilter: nobody }),
           domainPolicy('defer.test', { contentFilter: { ...nobody, onFailure: 'Defer' } }),
           domainPolicy('none.test'),
+          domainPolicy('gated.test', {
+            access,
+            contentFilter,
+            gateway: gatewayPolicy({
+              addresses: [front],
+              onlyFromGateway: false,
+              skipContentFilter: true,
+              junkPatterns: ['^X-Gateway: spam$'],
+            }),
+          }),
         ],
         [list('friends', [friend])],
       ),
@@ -171,6 +189,40 @@ describe('G17: the content filter', () => {
       '250 2.1.5',
       '250 2.0.0',
     ]);
+  });
+});
+
+describe('D10: a gateway that filters spam itself', () => {
+  const received = `Received: from x (x [${stranger}]) by gw.example; Wed, 25 Nov 2026 12:00:00 +0000\r\n`;
+  const folderOf = async (subject: string) => {
+    const has = (mails: string[]) => mails.some((mail) => mail.includes(`Subject: ${subject}\n`));
+    return [undefined, 'Junk'].map(async (folder) => has(await mta.mailbox('gated.test', 'user', folder)));
+  };
+
+  test.each([
+    ['GTUBE via the gateway: Inbox', front, { body: gtube }, [true, false]],
+    ['what rspamd calls spam: Inbox', front, { word: '[spam]' }, [true, false]],
+    [
+      'a line that a junk pattern of the gateway matches: Junk',
+      front,
+      { head: 'X-Gateway: spam\r\n' },
+      [false, true],
+    ],
+    ['GTUBE from another peer: Junk', stranger, { body: gtube }, [false, true]],
+  ])('%s', async (_what, client, { head = '', ...sending }: Partial<Sending>, expected) => {
+    const { subject, reply } = await send({
+      to: 'user@gated.test',
+      client,
+      ...sending,
+      head: `${received}${head}`,
+    });
+    expect(reply).toMatch(/^250 /);
+    expect(await Promise.all(await folderOf(subject))).toEqual(expected);
+  });
+
+  test('a virus is refused all the same', async () => {
+    const { reply } = await send({ to: 'user@gated.test', client: front, head: received, word: '[virus]' });
+    expect(reply).toMatch(/^550 5\.7\.1 .*\(ref [0-9A-Z]{8}\)$/);
   });
 });
 

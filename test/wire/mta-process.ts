@@ -174,7 +174,11 @@ export class MtaProcess {
 
   /** Swaps the policy and waits until it is loaded. */
   async loadPolicy(bundle: PolicyBundle, secrets?: SecretBundle): Promise<void> {
-    const files = policyFiles(bundle, secrets);
+    await this.loadFiles(policyFiles(bundle, secrets));
+  }
+
+  /** The same with files that are rendered already. */
+  async loadFiles(files: ReadonlyMap<string, Uint8Array>): Promise<void> {
     await this.writePolicy(files);
     const { bundleHash } = JSON.parse(Buffer.from(files.get('index.json') ?? '').toString());
     await eventually(async () => (await this.state()).bundleHash === bundleHash, 'the new policy is loaded');
@@ -192,6 +196,15 @@ export class MtaProcess {
       token === undefined ? {} : { authorization: `Bearer ${token}` },
     );
     return mtaState.parse(await response.json());
+  }
+
+  /** Samples of a metric: its labels, as they stand in the text, and its value. */
+  async metric(name: string): Promise<Record<string, number>> {
+    const text = await (await this.get('/metrics')).text();
+    const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`));
+    return Object.fromEntries(
+      lines.map((line) => [line.slice(name.length, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]),
+    );
   }
 
   /** Log lines that are JSON and satisfy the test. */

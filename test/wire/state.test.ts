@@ -2,6 +2,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { bundleOf, domainPolicy, list } from '../../policy/fixture.ts';
+import { eventually } from './eventually.ts';
 import { prepareMta, startMta } from './mta-process.ts';
 import { policyFiles } from './policy-files.ts';
 
@@ -12,7 +13,7 @@ const bundle = bundleOf(
 
 test('/state and /blocks ask for the bearer token; health and metrics do not', async () => {
   await using mta = await startMta({ bundle, token: 'open sesame' });
-  for (const path of ['/state', '/blocks']) {
+  for (const path of ['/state', '/blocks', '/hits']) {
     expect((await mta.get(path)).status).toBe(401);
     expect((await mta.get(path, { authorization: 'Bearer open sesam' })).status).toBe(401);
     expect((await mta.get(path, { authorization: 'Bearer open sesame' })).status).toBe(200);
@@ -47,11 +48,44 @@ test('/metrics counts connections, verdicts by object, messages and loads, and n
   expect(text).toMatch(/^postern_mta_connections_total\{listener="smtp"\} 2$/m);
   expect(text).toMatch(/^postern_mta_open_connections 0$/m);
   expect(text).toMatch(
-    /^postern_mta_verdicts_total\{domain="example.com",kind="IpAccessList",object="here",verdict="reject"\} 1$/m,
+    /^postern_mta_verdicts_total\{domain="example.com",kind="IpAccessList",object="here",verdict="reject",stage="recipient"\} 1$/m,
   );
   expect(text).toMatch(/^postern_mta_messages_total\{outcome="accepted"\} 1$/m);
   expect(text).toMatch(/^postern_mta_bundle_loads_total\{result="loaded"\} 1$/m);
   expect(text).not.toContain('made-up');
+});
+
+test('each transaction is one line of the log, with the trace of what was decided and the object that did', async () => {
+  await using mta = await startMta({ bundle });
+  const session = await mta.session();
+  await session.mail({ to: ['user@example.com', 'nobody@example.com'] });
+  await session.send('QUIT');
+  const lines = () => mta.logged(({ event }) => event === 'transaction');
+  await eventually(() => lines().length === 1, 'the line is written');
+  expect(lines()[0]).toMatchObject({
+    peer: '127.0.0.1',
+    from: 'sender@elsewhere.example',
+    accepted: ['user@example.com'],
+    outcome: '250 2.0.0 Accepted',
+    legs: [{ to: 'user@example.com', via: 'Maildir', purpose: 'Mailbox' }],
+    refused: [
+      {
+        recipient: 'nobody@example.com',
+        because: { kind: 'MailDomain', name: 'example-com', generation: 3, entry: 'spec.recipients' },
+      },
+    ],
+    trace: [
+      {
+        recipient: 'user@example.com',
+        steps: ['access: note, in no list', 'recipient: note, known', 'message-key: note, same settings'],
+      },
+      {
+        recipient: 'nobody@example.com',
+        steps: ['access: note, in no list', 'recipient: reject, not among the recipients of the domain'],
+      },
+    ],
+    messageTrace: expect.arrayContaining(['delivery: note, 1 legs']),
+  });
 });
 
 test.each([

@@ -3,7 +3,9 @@ import * as z from 'zod';
 import type { MtaState } from '../../../bundle/state.ts';
 import { type KindName, kinds, parseMtaSettings, parseObject, type PosternObject, problemText } from '../../api/index.ts';
 import { compile } from '../compile.ts';
+import { managedByLabel, useLabel } from '../dkim-secret.ts';
 import { secretsRevisionOf } from '../hashes.ts';
+import { hopKeyField, hopKeySecretName, hopKeyUse } from '../hop-key.ts';
 import type { MtaPolicy, PodObservation, SecretRecord, Snapshot } from '../model.ts';
 import { secret } from '../secret.ts';
 
@@ -22,6 +24,7 @@ const pod = z.strictObject({
   /** Seconds since which it reports something older. */
   behindFor: z.number().optional(),
   routeProbes: z.record(z.string(), z.any()).default({}),
+  clusterPeers: z.boolean().optional(),
 });
 
 const stage = z.strictObject({
@@ -51,11 +54,14 @@ const stage = z.strictObject({
       }),
     )
     .default([]),
+  /** The key of hop marks: there, not made yet, or a Secret of its name without one. */
+  hopKey: z.enum(['Made', 'Missing', 'Foreign']).default('Made'),
   options: z
     .strictObject({
       clusterDomain: z.string().default('cluster.local'),
       allowedRouteRanges: z.array(z.string()).default([]),
       apiServerRanges: z.array(z.string()).optional(),
+      clusterRanges: z.array(z.string()).optional(),
       allowedDomains: z.array(z.string()).optional(),
     })
     .prefault({}),
@@ -86,7 +92,7 @@ export function readScenario(text: string): Scenario {
         return [`${object.kind}/${object.metadata.name}`, object];
       }),
     ),
-    secrets: set.secrets.map(toSecret),
+    secrets: [...set.secrets, ...hopKeySecrets[set.hopKey]].map(toSecret),
     configMaps: set.configMaps,
     mtas: set.mtas.map(({ settings, ...mta }) => ({ ...mta, settings: readSettings(settings) })),
     observed: { pods: [], dkim: [], routeProbes: {} },
@@ -95,6 +101,7 @@ export function readScenario(text: string): Scenario {
       clusterDomain: set.options.clusterDomain,
       allowedRouteRanges: set.options.allowedRouteRanges,
       ...(set.options.apiServerRanges === undefined ? {} : { apiServerRanges: set.options.apiServerRanges }),
+      ...(set.options.clusterRanges === undefined ? {} : { clusterRanges: set.options.clusterRanges }),
       ...(set.options.allowedDomains === undefined ? {} : { allowedDomains: set.options.allowedDomains }),
     },
   };
@@ -127,6 +134,13 @@ function readSettings(text: string): Snapshot['mtas'][number]['settings'] {
   if (parsed.ok) return { ok: true, value: parsed.settings };
   return { ok: false, problem: parsed.problems.map((problem) => problemText(problem)).join('; ') };
 }
+
+const hopKeySecret = { name: hopKeySecretName, type: 'Opaque', revision: '1', data: { [hopKeyField]: 'k'.repeat(43) } };
+const hopKeySecrets = {
+  Made: [{ ...hopKeySecret, labels: { [managedByLabel.name]: managedByLabel.value, [useLabel.name]: hopKeyUse } }],
+  Missing: [],
+  Foreign: [{ ...hopKeySecret, labels: {} }],
+};
 
 function toSecret({ data, ...record }: z.output<typeof stage>['secrets'][number]): SecretRecord {
   const hidden = Object.entries(data).map(([key, text]) => [key, secret(new TextEncoder().encode(text))] as const);
@@ -163,6 +177,7 @@ function toPod(one: z.output<typeof pod>, policy: MtaPolicy | undefined, now: nu
     queue: { size: 0, deferred: 0 },
     ledger: { suppressedNdrs: 0, backscatterAvoided: 0, doubleBounces: 0, expired: 0 },
     routeProbes: one.routeProbes,
+    ...(one.clusterPeers === undefined ? {} : { clusterPeers: one.clusterPeers }),
   };
   return { ...base, state: { ok: true, value: state } };
 }

@@ -3,7 +3,7 @@ import type { ObjectStatus, PosternObject } from '../../api/index.ts';
 import { keyAnnotations, keyFinalizer } from '../../compile/dkim-secret.ts';
 import type { CompileOptions, DkimObservation, Snapshot, StatusRecord, Want } from '../../compile/model.ts';
 import type { ConditionSample } from '../../operator-metrics.ts';
-import { dkimKeySecret } from '../../reconcile/keys.ts';
+import { keySecret, type MakeKey } from '../../reconcile/keys.ts';
 import type { Platform, RenderedMta } from '../platform.ts';
 import type { CachedObject, CachedWorkload } from './cached.ts';
 import { deliverObjects } from './delivery.ts';
@@ -167,13 +167,8 @@ export class KubernetesPlatform implements Platform {
       );
   }
 
-  async createKeyOnce(
-    namespace: string,
-    want: Extract<Want, { kind: 'createKey' }>,
-    privateKeyPem: string,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const secret = dkimKeySecret(namespace, want, privateKeyPem);
+  async createKeyOnce(namespace: string, want: MakeKey, key: string, signal: AbortSignal): Promise<void> {
+    const secret = keySecret(namespace, want, key);
     const cache = cacheOf(this.tenant(namespace));
     await createSecretOnce(this.options.operator.client, cache, want.secretName, secret, signal);
   }

@@ -1,5 +1,6 @@
 import type { PosternObject } from '../../api/index.ts';
 import { secretNameOf } from '../../compile/dkim-secret.ts';
+import { hopKeySecretName } from '../../compile/hop-key.ts';
 
 /** Objects of the namespace that its policy names. Only of these is more read than the metadata. */
 export interface References {
@@ -7,9 +8,9 @@ export interface References {
   readonly configMaps: ReadonlySet<string>;
 }
 
-/** Names of every Secret and ConfigMap that the objects refer to, whether they exist or not. */
+/** Names of every Secret and ConfigMap that the objects refer to, and of the key of hop marks, whether they exist or not. */
 export function referencesOf(objects: readonly PosternObject[]): References {
-  const secrets = new Set<string>();
+  const secrets = new Set<string>([hopKeySecretName]);
   const configMaps = new Set<string>();
   for (const object of objects) {
     for (const name of secretsOf(object)) if (name !== undefined) secrets.add(name);

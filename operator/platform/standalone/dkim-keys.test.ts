@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compile } from '../../compile/compile.ts';
 import { HeldObjects } from '../../reconcile/held-objects.ts';
-import { generateDkimKey } from '../../reconcile/keys.ts';
+import { generateKey } from '../../reconcile/keys.ts';
 import { reconcileTenant } from '../../reconcile/tenant.ts';
 import { render } from '../../render/render.ts';
 import { FolderReader } from './folder.ts';
@@ -72,7 +72,7 @@ async function work(): Promise<number | undefined> {
     held: new HeldObjects(),
     now: () => now,
     checkDkim: () => {},
-    generateKey: generateDkimKey,
+    generateKey,
     signal: AbortSignal.timeout(30_000),
   });
   return nextDue;

@@ -3,7 +3,7 @@ import type { MtaSettings, ObjectStatus } from '../../api/index.ts';
 import { retiredUntil } from '../../compile/dkim-retention.ts';
 import { keyAnnotations, secretNameOf } from '../../compile/dkim-secret.ts';
 import type { DkimObservation, PodObservation, Snapshot, StatusRecord, Want } from '../../compile/model.ts';
-import { dkimKeySecret } from '../../reconcile/keys.ts';
+import { keySecret, type MakeKey } from '../../reconcile/keys.ts';
 import type { Platform, RenderedMta } from '../platform.ts';
 import { writeVolume } from './atomic-volume.ts';
 import { type FolderContents, readContents } from './contents.ts';
@@ -39,8 +39,6 @@ export interface StandalonePlatformOptions {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
-
-type CreateKey = Extract<Want, { kind: 'createKey' }>;
 
 /** A folder and a child process, behind the interface that the cluster has too. One instance serves one folder. */
 export class StandalonePlatform implements Platform {
@@ -161,15 +159,10 @@ export class StandalonePlatform implements Platform {
     reported(shown, this.problems);
   }
 
-  async createKeyOnce(
-    namespace: string,
-    want: CreateKey,
-    privateKeyPem: string,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async createKeyOnce(namespace: string, want: MakeKey, key: string, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.store.secrets.has(want.secretName)) return;
-    await this.secretFiles.createOnce(dkimKeySecret(namespace, want, privateKeyPem));
+    await this.secretFiles.createOnce(keySecret(namespace, want, key));
   }
 
   async rememberVerified(

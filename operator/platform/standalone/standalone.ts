@@ -7,7 +7,7 @@ import { checkDkimRecord } from '../../observe/dkim-record.ts';
 import type { DnsOptions } from '../../observe/resolver.ts';
 import { DkimChecks } from '../../reconcile/dkim-checks.ts';
 import { HeldObjects } from '../../reconcile/held-objects.ts';
-import { generateDkimKey } from '../../reconcile/keys.ts';
+import { generateKey } from '../../reconcile/keys.ts';
 import { reconcileTenant } from '../../reconcile/tenant.ts';
 import type { RenderedMta } from '../platform.ts';
 import { ensureCertificate } from './certificate.ts';
@@ -209,7 +209,7 @@ export class Standalone {
       held: this.held,
       now,
       checkDkim: (namespace, want) => this.checks.start(namespace, want),
-      generateKey: generateDkimKey,
+      generateKey,
       signal: this.stopping.signal,
     });
     this.setAlarm(nextDue);

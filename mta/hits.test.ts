@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import { Hits } from './hits.ts';
+
+const by = (name: string, entry: string) => ({ kind: 'IpAccessList', name, generation: 1, entry }) as const;
+
+test('B5: entries that mail has met are listed, the most recent first', () => {
+  const hits = new Hits();
+  hits.note(by('a', '192.0.2.1'), 1);
+  hits.note(by('a', '192.0.2.2'), 2);
+  hits.note(by('a', '192.0.2.1'), 3);
+  hits.note({ kind: 'Postern', name: 'relay', generation: 0, entry: 'relaying' }, 4);
+  hits.note(undefined, 5);
+  expect(hits.all()).toEqual([
+    { list: 'a', entry: '192.0.2.1', hits: 2, lastHit: 3 },
+    { list: 'a', entry: '192.0.2.2', hits: 1, lastHit: 2 },
+  ]);
+});
+
+test('the numbers that statuses are made from change every ten minutes at most', () => {
+  const hits = new Hits();
+  expect(hits.summarize(1000)).toEqual({});
+  hits.note(by('a', '192.0.2.1'), 1000);
+  expect(hits.summarize(1599)).toEqual({});
+  expect(hits.summarize(1600)).toEqual({ a: 1 });
+});
+
+test('a list that is gone is forgotten', () => {
+  const hits = new Hits();
+  hits.note(by('a', '192.0.2.1'), 1);
+  hits.note(by('b', '192.0.2.1'), 1);
+  hits.keep(new Set(['b']));
+  expect(hits.all().map(({ list }) => list)).toEqual(['b']);
+});
