@@ -4,8 +4,8 @@ import type { Accepted, Because, DataFacts, MarkedLeg, Refused } from '../../pol
 import { dataFacts, hostedDomain } from '../facts.ts';
 import type { Deadline } from '../guard.ts';
 import type { HarakaConnection } from '../haraka.ts';
-import { hopMarkerOf } from '../hop-marks.ts';
 import { askAboutMessage } from '../lookups/ask.ts';
+import { markCopies } from '../marked-copies.ts';
 import { headerBlock, Message } from '../message.ts';
 import { queueAddress } from '../outbound/queue-address.ts';
 import { fromTable, type Outcome, proceed, refusal, refuse, shuttingDown } from '../outcome.ts';
@@ -103,8 +103,7 @@ export async function queue(
   const envelope = envelopeOf(connection);
   const { transaction } = connection;
   if (transaction === null) throw new Error('nothing to queue');
-  const { headers } = envelope;
-  const marked = withHopMarks(runtime, envelope);
+  const { marked, headers } = envelope;
   if (marked.length === 0) throw new Error('accepted recipients without a destination');
   const policy = runtime.bundles.current?.policy;
   const own = ownFields(policy, marked, runtime.settings.heloName);
@@ -115,8 +114,16 @@ export async function queue(
     headerBlock([...headers, ['Received', connection.received_line()]]),
     finished.wire,
   ]);
+  const copies = markCopies({
+    marked,
+    envelopeFrom: envelope.from,
+    received: requireMessage(envelope).headers(),
+    wire,
+    hopKey: runtime.bundles.current?.secrets.hopKey,
+    now: runtime.now(),
+  });
   await runtime.store.file(
-    { id: transaction.uuid, from: queueAddress(envelope.from), marked, wire, policy },
+    { id: transaction.uuid, from: queueAddress(envelope.from), marked: copies, wire, policy },
     deadline,
   );
   runtime.metrics.legsFiled(
@@ -141,26 +148,6 @@ function finish(
 function unsigned(runtime: Runtime, missing: readonly string[]): Outcome {
   runtime.log.error({ event: 'signing', missing }, 'mail is deferred: its DKIM key is not here');
   return refuse(451, '4.3.0', 'The signing key is not available, try again later');
-}
-
-/**
- * Every copy that leaves for a Route says so in its own mark (G10). Internal mail for the gateway is nothing without: unmarked it
- * would come back as anybody's, so it waits until there is a key.
- */
-function withHopMarks(runtime: Runtime, envelope: Envelope): readonly MarkedLeg[] {
-  const { marked, from } = envelope;
-  const key = runtime.bundles.current?.secrets.hopKey;
-  if (key === undefined) {
-    const gateway = marked.find(({ leg }) => leg.purpose === 'Gateway');
-    if (gateway !== undefined) throw new Error(`no hop key yet to send mail of ${gateway.leg.domain} with`);
-    return marked;
-  }
-  const marker = hopMarkerOf(key);
-  const fields = requireMessage(envelope).headers();
-  return marked.map((each) => ({
-    ...each,
-    headers: [...marker.marksFor(each.leg, fields, from, runtime.now()), ...each.headers],
-  }));
 }
 
 /** The end of every transaction, whatever ended it: one log line, and a draining process lets the session go. */
