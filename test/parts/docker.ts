@@ -4,7 +4,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { Agent, get } from 'node:http';
 import { join } from 'node:path';
 import { startChild } from '../cluster/child.ts';
-import { withLock } from '../cluster/lock.ts';
+import { takeLock } from '../cluster/lock.ts';
 import { cacheRoot } from '../cluster/programs.ts';
 import { type CommandResult, runCommand } from '../cluster/run-command.ts';
 import { ensureDebianParts } from './install.ts';
@@ -37,7 +37,9 @@ export async function startDocker(): Promise<Docker> {
   await ensureDebianParts(['docker']);
   const data = join(cacheRoot(), 'docker');
   await mkdir(data, { recursive: true });
-  const unlock = await lock(data);
+  const unlock = await takeLock(data, () =>
+    console.log('  waiting for another test run that uses Docker on this machine'),
+  );
   try {
     return await startOwn(data, unlock);
   } catch (error) {
@@ -108,19 +110,6 @@ async function startOwn(data: string, unlock: () => void): Promise<Docker> {
 async function removeRunFolder(run: string): Promise<void> {
   await runCommand('umount', [join(run, 'exec', 'netns', 'default')]);
   await rm(run, { recursive: true, force: true });
-}
-
-/** Takes the lock for longer than a function's run. @returns what gives it back */
-async function lock(name: string): Promise<() => void> {
-  const taken = Promise.withResolvers<void>();
-  const done = Promise.withResolvers<void>();
-  const onWait = () => console.log('  waiting for another test run that uses Docker on this machine');
-  const held = withLock(name, onWait, async () => {
-    taken.resolve();
-    await done.promise;
-  });
-  await Promise.race([taken.promise, held]);
-  return done.resolve;
 }
 
 /** Whether a daemon listens on this socket. */

@@ -1,12 +1,12 @@
 // A whole cluster of one node: control plane, controllers, node, volumes, images. About 20 s to start.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensureDebianParts } from '../../parts/install.ts';
 import type { Child } from '../child.ts';
 import { type ControlPlane, type Identity, startControlPlane } from '../control-plane.ts';
 import { ensurePrograms } from '../install.ts';
-import { controlPlanePrograms, nodePrograms } from '../programs.ts';
+import { takeLock } from '../lock.ts';
+import { cacheRoot, controlPlanePrograms, nodePrograms } from '../programs.ts';
 import { hostAddress, serviceRange } from './addresses.ts';
 import { importImages, startContainerd } from './containerd.ts';
 import { type Machine, startMachine } from './machine.ts';
@@ -41,7 +41,14 @@ export interface Cluster {
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   await ensureDebianParts(['node']);
   await ensurePrograms([...controlPlanePrograms, ...nodePrograms]);
-  const folder = await mkdtemp(join(tmpdir(), 'postern-node-'));
+  // One at a time: addresses and control groups are those of the machine.
+  const folder = join(cacheRoot(), 'node');
+  const unlock = await takeLock(folder, () =>
+    console.log('  waiting for another test run that has a node on this machine'),
+  );
+  // Left by a run that was killed; the lock says that nobody uses it.
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
   const started: { stop(): Promise<void> }[] = [];
   const programs: Child[] = [];
   const logs = () => programs.map((program) => `--- ${program.name}\n${program.log()}`).join('\n');
@@ -49,6 +56,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     await Promise.all(programs.map((program) => program.stop()));
     for (const part of started.toReversed()) await part.stop();
     await rm(folder, { recursive: true, force: true });
+    unlock();
   };
   try {
     const machine = await startMachine(folder);

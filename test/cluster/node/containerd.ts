@@ -85,7 +85,8 @@ export async function importImages(
       errors = (errors + chunk.toString()).slice(-4000);
     });
   }
-  const codes = await Promise.all([save, load].map(async (child) => (await once(child, 'close'))[0]));
+  // Not their "close": our end of the pipe between them is never read.
+  const codes = await Promise.all([save, load].map(async (child) => (await once(child, 'exit'))[0]));
   if (codes.some((code) => code !== 0))
     throw new Error(`containerd did not take ${images.join(', ')}: ${errors}`);
 }
