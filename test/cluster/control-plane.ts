@@ -152,7 +152,7 @@ async function startApiServer(
     const url = `https://${address}:${port}`;
     const flags = [
       ...apiServerFlags(folder, address, port),
-      ...(withNode === undefined ? alone : [`--service-cluster-ip-range=${withNode.serviceRange}`]),
+      ...(withNode === undefined ? alone : withNodeFlags(withNode.serviceRange)),
     ];
     const server = startChild(requireProgram('kube-apiserver'), flags, { name: 'kube-apiserver' });
     try {
@@ -174,6 +174,15 @@ const alone = [
   // No controller manager makes the "default" ServiceAccount that this plugin demands of every pod.
   '--disable-admission-plugins=ServiceAccount',
 ];
+
+/** Flags of a server with a node. */
+function withNodeFlags(serviceRange: string): string[] {
+  return [
+    `--service-cluster-ip-range=${serviceRange}`,
+    // This machine's DNS does not know the name of the node.
+    '--kubelet-preferred-address-types=InternalIP',
+  ];
+}
 
 function apiServerFlags(folder: string, address: string, port: number): string[] {
   return [

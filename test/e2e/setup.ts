@@ -70,7 +70,13 @@ async function install(kubeconfig: string): Promise<void> {
     await writeFile(namespace, JSON.stringify(restrictedNamespace('postern-system')));
     const chart = (name: string) => join(import.meta.dirname, '../../charts', name);
     const [repository = '', tag = ''] = image.split(':');
-    const helm = ['helm', `--kubeconfig=${kubeconfig}`, '--namespace=postern-system', '--wait', '--timeout=3m'];
+    const helm = [
+      'helm',
+      `--kubeconfig=${kubeconfig}`,
+      '--namespace=postern-system',
+      '--wait',
+      '--timeout=3m',
+    ];
     const commands = [
       ['kubectl', `--kubeconfig=${kubeconfig}`, 'apply', '-f', namespace],
       [...helm, 'install', 'postern-crds', chart('postern-crds')],
@@ -92,7 +98,10 @@ async function install(kubeconfig: string): Promise<void> {
 }
 
 /** A namespace that takes pods of the Pod Security level "restricted" only, and warns of nothing less. */
-export function restrictedNamespace(name: string, annotations: Readonly<Record<string, string>> = {}): object {
+export function restrictedNamespace(
+  name: string,
+  annotations: Readonly<Record<string, string>> = {},
+): object {
   const level = (mode: string) => [`pod-security.kubernetes.io/${mode}`, 'restricted'] as const;
   const labels = Object.fromEntries(['enforce', 'warn', 'audit'].map(level));
   return { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels, annotations } };

@@ -15,11 +15,7 @@ const chart = join(import.meta.dirname, '../../charts/postern-tenant');
 export const anna = 'anna';
 
 /** Runs kubectl as somebody. A failing exit code is returned. */
-export function kubectlAs(
-  identity: string,
-  args: readonly string[],
-  stdin?: string,
-): Promise<CommandResult> {
+export function kubectlAs(identity: string, args: readonly string[], stdin?: string): Promise<CommandResult> {
   return runCommand(requireProgram('kubectl'), [`--kubeconfig=${kubeconfigOf(identity)}`, ...args], stdin);
 }
 
@@ -85,7 +81,15 @@ export class Tenant {
   /** Makes the namespace as a cluster administrator does: restricted pods only, Anna is its admin. */
   static async create(namespace: string, annotations?: Readonly<Record<string, string>>): Promise<Tenant> {
     await kubectl(['apply', '-f', '-'], JSON.stringify(restrictedNamespace(namespace, annotations)));
-    await kubectl(['-n', namespace, 'create', 'rolebinding', 'admin', '--clusterrole=admin', `--user=${anna}`]);
+    await kubectl([
+      '-n',
+      namespace,
+      'create',
+      'rolebinding',
+      'admin',
+      '--clusterrole=admin',
+      `--user=${anna}`,
+    ]);
     return new Tenant(namespace);
   }
 
@@ -162,7 +166,14 @@ export class Tenant {
 
   /** The pods of the MTA, by name. */
   async pods(): Promise<MtaPod[]> {
-    const text = await this.kubectl(['get', 'pods', '-l', 'app.kubernetes.io/name=postern-mta', '-o', 'json']);
+    const text = await this.kubectl([
+      'get',
+      'pods',
+      '-l',
+      'app.kubernetes.io/name=postern-mta',
+      '-o',
+      'json',
+    ]);
     const { items } = podList.parse(JSON.parse(text));
     return items.map(({ metadata, status }) => ({
       name: metadata.name,
@@ -186,9 +197,12 @@ export class Tenant {
     );
   }
 
-  /** Takes away everything of the tenant. Volumes are folders of the cluster, and go with it. */
+  /**
+   * Has everything of the tenant taken away, and does not wait: Kubernetes looks at a namespace that has pods to end again after half
+   * of their terminationGracePeriodSeconds, which is minutes.
+   */
   async remove(): Promise<void> {
-    await kubectl(['delete', 'namespace', this.namespace, '--timeout=120s']);
+    await kubectl(['delete', 'namespace', this.namespace, '--wait=false']);
   }
 }
 

@@ -24,7 +24,14 @@ const parts = {
     programs: ['/usr/sbin/dockerd', '/usr/sbin/iptables', '/usr/sbin/ip', '/usr/bin/mmdebstrap'],
   },
   node: {
-    packages: ['containerd', 'containernetworking-plugins', 'conntrack', 'iproute2', 'iptables', 'util-linux'],
+    packages: [
+      'containerd',
+      'containernetworking-plugins',
+      'conntrack',
+      'iproute2',
+      'iptables',
+      'util-linux',
+    ],
     programs: ['/usr/bin/containerd', '/usr/lib/cni/ptp', '/usr/sbin/conntrack', '/usr/sbin/iptables'],
   },
   postfix: { packages: ['postfix'], programs: ['/usr/lib/postfix/sbin/master', '/usr/sbin/smtp-sink'] },

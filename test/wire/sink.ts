@@ -35,7 +35,13 @@ export interface Sink {
 
 /** Starts a mail server that keeps what it is given. */
 export async function startSink(
-  options: { lmtp?: boolean; port?: number; behaviour?: SinkBehaviour; server?: SMTPServerOptions } = {},
+  options: {
+    lmtp?: boolean;
+    host?: string;
+    port?: number;
+    behaviour?: SinkBehaviour;
+    server?: SMTPServerOptions;
+  } = {},
 ): Promise<Sink> {
   const sink = { mails: [] as SunkMail[], behaviour: options.behaviour ?? {}, clear: [] as string[] };
   const note = (session: { secure?: boolean }, command: string) => {
@@ -82,7 +88,7 @@ export async function startSink(
     },
   });
   server.on('error', () => undefined);
-  const listener = server.listen(options.port ?? 0, '127.0.0.1');
+  const listener = server.listen(options.port ?? 0, options.host ?? '127.0.0.1');
   await once(listener, 'listening');
   const address: AddressInfo | string | null = listener.address();
   if (address === null || typeof address === 'string') throw new Error('the sink has no port');

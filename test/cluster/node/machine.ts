@@ -77,7 +77,17 @@ export async function startMachine(folder: string): Promise<Machine> {
   const first = startChild(
     'unshare',
     [
-      ...['--net', '--mount', '--pid', '--uts', '--ipc', '--fork', '--kill-child', '--propagation', 'private'],
+      ...[
+        '--net',
+        '--mount',
+        '--pid',
+        '--uts',
+        '--ipc',
+        '--fork',
+        '--kill-child',
+        '--propagation',
+        'private',
+      ],
       ...['/bin/sh', '-c', FIRST_PROCESS, 'node', folder],
     ],
     { name: 'the namespaces of the node', cwd: folder },

@@ -136,7 +136,6 @@ async function startDns(machine: Machine, controlPlane: ControlPlane, folder: st
   await writeFile(
     corefile,
     `.:53 {
-  bind ${nodeAddress}
   errors
   kubernetes ${clusterDomain} {
     kubeconfig ${await controlPlane.kubeconfigFor(dnsUser)}
@@ -145,5 +144,7 @@ async function startDns(machine: Machine, controlPlane: ControlPlane, folder: st
 }
 `,
   );
-  return machine.start(requireProgram('coredns'), ['-conf', corefile], { name: 'coredns' });
+  const child = machine.start(requireProgram('coredns'), ['-conf', corefile], { name: 'coredns' });
+  await child.ready(async () => /^CoreDNS-/m.test(child.log()), 30_000);
+  return child;
 }
