@@ -50,6 +50,8 @@ export interface ControlPlane {
    * @throws Error if the identity is unknown.
    */
   kubeconfigFor(identity: string, server?: string): Promise<string>;
+  /** Writes a kubeconfig that says where the server is and not who asks. @returns The path of the file. */
+  kubeconfigWithoutToken(): Promise<string>;
   /**
    * Writes a kubeconfig for a ServiceAccount (created if absent) with a token that the API server issued: what a pod has.
    *
@@ -265,6 +267,7 @@ function controlPlane(
     serviceAccountKeyFile: join(folder, 'sa.key'),
     tls: { certFile: caFile, keyFile: join(folder, 'apiserver.key') },
     kubeconfigFor: async (identity, server) => kubeconfigFor(identity, server),
+    kubeconfigWithoutToken: () => write('nobody', ''),
     kubectl,
     async kubeconfigForServiceAccount(namespace, name, server) {
       const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace } };

@@ -53,6 +53,7 @@ export async function startWithOperator(
     const names = ['admin', ...identities.map(({ name }) => name)];
     const kubeconfigs: Record<string, string> = {};
     for (const name of names) kubeconfigs[name] = await cluster.controlPlane.kubeconfigFor(name);
+    kubeconfigs['nobody'] = await cluster.controlPlane.kubeconfigWithoutToken();
     await step('installing the charts postern-crds and postern', () => install(kubeconfigs['admin'] ?? ''));
     return { cluster, access: { kubeconfigs, enter: [...cluster.machine.enter] } };
   } catch (error) {

@@ -14,7 +14,11 @@ const chart = join(import.meta.dirname, '../../charts/postern-tenant');
 /** The tenants' person: admin of every namespace that {@link Tenant.create} makes. */
 export const anna = 'anna';
 
-/** Runs kubectl as somebody. A failing exit code is returned. */
+/**
+ * Runs kubectl as somebody. A failing exit code is returned.
+ *
+ * @param identity one of the cluster, or `nobody`, for arguments that bring a token
+ */
 export function kubectlAs(identity: string, args: readonly string[], stdin?: string): Promise<CommandResult> {
   return runCommand(requireProgram('kubectl'), [`--kubeconfig=${kubeconfigOf(identity)}`, ...args], stdin);
 }
@@ -35,6 +39,16 @@ export function kubeconfigOf(identity: string): string {
 export async function onNode(...command: readonly string[]): Promise<string> {
   const [program = '', ...args] = [...inject('cluster').enter, ...command];
   return succeed(command.join(' '), await runCommand(program, args));
+}
+
+/** The number, on the node, of the Node.js process of a pod. @param uid of the pod */
+export async function processOf(uid: string): Promise<string> {
+  const files = await onNode('sh', '-c', `grep -l ${uid} /proc/[0-9]*/cgroup`);
+  for (const [, id = ''] of files.matchAll(/^\/proc\/(\d+)\//gm)) {
+    const command = await onNode('cat', `/proc/${id}/cmdline`);
+    if (command.startsWith('node\0')) return id;
+  }
+  throw new Error(`pod ${uid} runs no Node.js`);
 }
 
 function succeed(what: string, { code, stdout, stderr }: CommandResult): string {
