@@ -6,7 +6,7 @@ import { waitFor } from '../kubernetes/namespace.ts';
 import { verdict, waitForVerdict } from '../kubernetes/verdict.ts';
 import { type Sink, startSink } from '../wire/sink.ts';
 import { message, SmtpClient } from '../wire/smtp-client.ts';
-import { object, Tenant } from './tenant.ts';
+import { object, onNode, processOf, Tenant } from './tenant.ts';
 import { notOnce, sendMail, Traffic } from './traffic.ts';
 
 const [sinkAddress = '', , , stranger = ''] = clientAddresses;
@@ -129,6 +129,37 @@ test('a pod that is deleted drains: no mail is refused, lost or doubled, and its
     await green.kubectl(['delete', 'pod', 'mail-0', '--wait=false']);
     await green.waitForPods(2, [first?.uid ?? '']);
   });
+});
+
+test('a pod that is killed loses nothing of what it answered 250', async () => {
+  const [pod] = await green.pods();
+  const running = new Traffic(front, recipient, 'kill');
+  traffic = running;
+  const count = (least: number) =>
+    waitFor(
+      `${least} mails`,
+      () => running.count,
+      (now) => now >= least,
+    );
+  await count(20);
+  for (let kills = 1; kills <= 3; kills += 1) {
+    await onNode('kill', '-KILL', await processOf(pod?.uid ?? ''));
+    const restarts = '{.status.containerStatuses[0].restartCount} {.status.containerStatuses[0].ready}';
+    await waitFor(
+      'kubelet to start it again',
+      () => green.kubectl(['get', 'pod', pod?.name ?? '', `-o=jsonpath=${restarts}`]),
+      (text) => text === `${kills} true`,
+      120_000,
+    );
+  }
+  await count(running.count + 20);
+  const { accepted, failures } = await running.stop();
+  // Connections to it break, or the test has killed nobody.
+  expect(failures.length).toBeGreaterThan(0);
+  const lost = () => Object.entries(notOnce(sink, accepted)).filter(([, times]) => times === 0);
+  await waitFor('every mail to arrive', lost, (none) => none.length === 0, 60_000);
+  // What was being delivered when it was killed may be delivered again.
+  expect(Object.keys(notOnce(sink, accepted)).length).toBeLessThanOrEqual(3 * 20);
 });
 
 const ended = z.object({
