@@ -1,7 +1,7 @@
 // From `helm install` to verdicts in every pod, for two tenants, in namespaces that admit restricted pods only.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { clientAddresses } from '../cluster/node/addresses.ts';
-import { verdict } from '../kubernetes/verdict.ts';
+import { clientAddresses, nodeAddress } from '../cluster/node/addresses.ts';
+import { verdict, waitForVerdict } from '../kubernetes/verdict.ts';
 import { type Sink, startSink } from '../wire/sink.ts';
 import { kubectl, kubectlAs, onNode, Tenant } from './tenant.ts';
 
@@ -82,6 +82,23 @@ describe('helm install, as the admin of a namespace', () => {
     for (const reply of await replies(blue, spammer, 'bob@blue.example')) expect(reply).toMatch(/^250 /);
     for (const reply of await replies(blue, guest, 'bob@red.example')) expect(reply).toMatch(/^550 5\.7\.1 /);
     for (const reply of await replies(red, guest, 'eve@red.example')) expect(reply).toMatch(/^550 5\.1\.1 /);
+  });
+
+  test('B3: through a Service of externalTrafficPolicy Local the lists see the client, through a ClusterIP its node', async () => {
+    const ipaccesslist = { action: 'Block', allDomains: true, addresses: [spammer] };
+    await blue.chart('upgrade', {
+      ...values('blue.example', { ipAccessLists: { spammers: ipaccesslist } }),
+      service: { type: 'NodePort' },
+    });
+    await blue.wait('ipaccesslist/spammers');
+    const get = (path: string) => blue.kubectl(['get', 'service', 'mail', `-o=jsonpath={${path}}`]);
+    const outside = { host: nodeAddress, port: Number(await get('.spec.ports[0].nodePort')) };
+    const inside = { host: await get('.spec.clusterIP'), port: 25 };
+    const to = 'bob@blue.example';
+    await waitForVerdict(outside, spammer, to, /^550 5\.7\.1 /);
+    expect(await verdict(outside, guest, to)).toMatch(/^250 /);
+    // From outside of the cluster, that is; kube-proxy hides such a client behind the node.
+    expect(await verdict(inside, spammer, to)).toMatch(/^250 /);
   });
 
   test('helm test greets the MTA through its Service, by name', async () => {

@@ -106,6 +106,43 @@ test('OP12: a leader that is deleted gives its Lease back: a change made meanwhi
   expect(await leader()).not.toBe(first);
 });
 
+test('X24: a namespace that is deleted while no operator runs is gone when one does', async () => {
+  const leaving = await Tenant.create('leaving');
+  await leaving.chart('install', {
+    settings: { heloName: 'mx.leaving.example' },
+    drain: { preStopSeconds: 6, graceSeconds: 5 },
+    objects: {
+      routes: { store: { host: clientAddresses[0] } },
+      mailDomains: {
+        main: {
+          domain: 'leaving.example',
+          mailbox: { routeRef: { name: 'store' } },
+          recipients: { mode: 'List', addresses: ['bob'] },
+        },
+      },
+    },
+  });
+  await leaving.wait('maildomain/main');
+  const finalizers = '-o=jsonpath={.metadata.finalizers}';
+  expect(await leaving.kubectl(['get', 'route.postern.dev/store', finalizers])).toContain('postern.dev/');
+  await kubectl([...system, 'scale', 'deployment', 'postern', '--replicas=0']);
+  try {
+    await kubectl([...system, 'wait', '--for=delete', 'pods', '--all', '--timeout=60s']);
+    await leaving.remove();
+    // Its RoleBinding goes with the rest, and the operator is nobody there when it comes back.
+    const left = () => kubectl(['-n', 'leaving', 'get', 'rolebindings,routes.postern.dev', '-o', 'name']);
+    await waitFor(
+      'all but the Route to be gone',
+      left,
+      (names) => names === 'route.postern.dev/store\n',
+      90_000,
+    );
+  } finally {
+    await kubectl([...system, 'scale', 'deployment', 'postern', '--replicas=2']);
+  }
+  await kubectl(['wait', '--for=delete', 'namespace/leaving', '--timeout=120s']);
+});
+
 test('G6: helm upgrade of the operator, with allowedDomains on: a domain of others is refused when it is applied', async () => {
   const chart = join(import.meta.dirname, '../../charts/postern');
   const upgrade = async (...set: string[]) => {

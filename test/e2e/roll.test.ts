@@ -2,11 +2,12 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import * as z from 'zod';
 import { clientAddresses } from '../cluster/node/addresses.ts';
+import { nodeName } from '../cluster/node/node.ts';
 import { waitFor } from '../kubernetes/namespace.ts';
 import { verdict, waitForVerdict } from '../kubernetes/verdict.ts';
 import { type Sink, startSink } from '../wire/sink.ts';
 import { message, SmtpClient } from '../wire/smtp-client.ts';
-import { object, onNode, processOf, Tenant } from './tenant.ts';
+import { kubectl, kubectlAs, object, onNode, processOf, Tenant } from './tenant.ts';
 import { notOnce, sendMail, Traffic } from './traffic.ts';
 
 const [sinkAddress = '', , , stranger = ''] = clientAddresses;
@@ -21,6 +22,7 @@ let front: { host: string; port: number };
 let traffic: Traffic | undefined;
 
 const values = (settings: object = {}) => ({
+  podLabels: { 'postern.dev/test': 'green' },
   settings: { heloName: 'mx.green.example', retryIntervalsSeconds: [2], ...settings },
   drain,
   objects: {
@@ -128,6 +130,26 @@ test('a pod that is deleted drains: no mail is refused, lost or doubled, and its
   await underTraffic('delete', async () => {
     await green.kubectl(['delete', 'pod', 'mail-0', '--wait=false']);
     await green.waitForPods(2, [first?.uid ?? '']);
+  });
+});
+
+test('a node that is drained gives up one pod, and keeps the other until the first is back: no mail is refused, lost or doubled', async () => {
+  const before = (await green.pods()).map(({ uid }) => uid);
+  const flags = ['--pod-selector=postern.dev/test=green', '--delete-emptydir-data', '--timeout=25s'];
+  await underTraffic('drain', async () => {
+    try {
+      // There is no other node: the second eviction would leave nobody, and the PodDisruptionBudget refuses it.
+      const { code, stdout, stderr } = await kubectlAs('admin', ['drain', nodeName, ...flags]);
+      expect([code, `${stdout}${stderr}`]).toEqual([
+        1,
+        expect.stringContaining("violate the pod's disruption budget"),
+      ]);
+      const still = (await green.pods()).filter(({ uid, ready }) => before.includes(uid) && ready);
+      expect(still).toHaveLength(1);
+    } finally {
+      await kubectl(['uncordon', nodeName]);
+    }
+    await green.waitForPods(2);
   });
 });
 
