@@ -71,7 +71,7 @@ describe('helm install, as the admin of a namespace', () => {
     await blue.wait('maildomain/main');
   });
 
-  test('G6 B3: every pod of a tenant answers by its policy, and by no other tenant’s', async () => {
+  test('G6, B3: every pod of a tenant answers by its policy, and by no other tenant’s', async () => {
     const replies = async (tenant: Tenant, from: string, to: string) => {
       const pods = await tenant.pods();
       return Promise.all(pods.map(({ address }) => verdict({ host: address, port: mtaPort }, from, to)));

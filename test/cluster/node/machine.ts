@@ -33,7 +33,6 @@ read -r pid rest < /proc/self/stat
 mount -t proc proc /proc
 mount --make-rshared /
 for path in /run /var/log /var/lib; do mount -t tmpfs tmpfs "$path"; done
-mkdir /run/lock
 setting() {
   [ -e "/proc/sys/$1" ] || return 0
   echo "$2" > "$folder/$(echo "$1" | tr / .)"
