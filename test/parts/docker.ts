@@ -1,6 +1,6 @@
 // A Docker daemon: the one that this machine has, or one of our own that leaves nothing behind outside the cache.
 import { existsSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { Agent, get } from 'node:http';
 import { join } from 'node:path';
 import { startChild } from '../cluster/child.ts';
@@ -71,10 +71,12 @@ export function tryDocker(host: string, args: readonly string[]): Promise<Comman
 
 async function startOwn(data: string, unlock: () => void): Promise<Docker> {
   const run = `${data}-run`;
-  const bridgeWasThere = existsSync(bridge);
+  const bridgeIsOurs = join(run, 'bridge-is-ours');
+  const bridgeWasThere = existsSync(bridge) && !existsSync(bridgeIsOurs);
   // A run that was killed leaves it; the lock says that nobody uses it.
   await removeRunFolder(run);
   await mkdir(run, { recursive: true, mode: 0o700 });
+  if (!bridgeWasThere) await writeFile(bridgeIsOurs, '');
   const socket = join(run, 'docker.sock');
   const flags = {
     host: `unix://${socket}`,
