@@ -41,14 +41,17 @@ export async function onNode(...command: readonly string[]): Promise<string> {
   return succeed(command.join(' '), await runCommand(program, args));
 }
 
+/** Prints the numbers of Node.js processes in control groups whose path holds $1. Processes may end while it looks. */
+const FIND_NODE = `
+for process in /proc/[0-9]*; do
+  if grep -qs "$1" "$process/cgroup" && grep -qsz '^node$' "$process/cmdline"; then echo "\${process#/proc/}"; fi
+done`;
+
 /** The number, on the node, of the Node.js process of a pod. @param uid of the pod */
 export async function processOf(uid: string): Promise<string> {
-  const files = await onNode('sh', '-c', `grep -l ${uid} /proc/[0-9]*/cgroup`);
-  for (const [, id = ''] of files.matchAll(/^\/proc\/(\d+)\//gm)) {
-    const command = await onNode('cat', `/proc/${id}/cmdline`);
-    if (command.startsWith('node\0')) return id;
-  }
-  throw new Error(`pod ${uid} runs no Node.js`);
+  const [id = ''] = (await onNode('sh', '-c', FIND_NODE, 'sh', uid)).split('\n');
+  if (id === '') throw new Error(`pod ${uid} runs no Node.js`);
+  return id;
 }
 
 function succeed(what: string, { code, stdout, stderr }: CommandResult): string {
