@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     include: ['{bundle,policy,operator,mta,cli,test,bench}/**/*.test.ts'],
     // What needs Docker or a cluster node: vitest.e2e.config.ts.
-    exclude: [...configDefaults.exclude, 'test/image/**'],
+    exclude: [...configDefaults.exclude, 'test/image/**', 'test/e2e/**'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // Two cores: more workers only make servers under test wait for each other.

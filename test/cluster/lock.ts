@@ -35,3 +35,19 @@ export async function withLock<T>(name: string, onWait: () => void, work: () => 
     }
   }
 }
+
+/**
+ * Like {@link withLock}, for longer than a function's run.
+ *
+ * @returns what gives it back
+ */
+export async function takeLock(name: string, onWait: () => void): Promise<() => void> {
+  const taken = Promise.withResolvers<void>();
+  const done = Promise.withResolvers<void>();
+  const held = withLock(name, onWait, async () => {
+    taken.resolve();
+    await done.promise;
+  });
+  await Promise.race([taken.promise, held]);
+  return done.resolve;
+}

@@ -3,9 +3,21 @@ import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
-export type Program = 'etcd' | 'kube-apiserver' | 'kubectl' | 'helm';
+/** What a control plane is made of. */
+export const controlPlanePrograms = ['etcd', 'kube-apiserver', 'kubectl', 'helm'] as const;
+/** What a node needs beside it; containerd, runc and the CNI plugins come from Debian. */
+export const nodePrograms = [
+  'kube-controller-manager',
+  'kube-scheduler',
+  'kubelet',
+  'kube-proxy',
+  'coredns',
+  'pause',
+] as const;
 
-/** Versions are pinned here and, for the two servers, in go/go.mod: change both together. */
+export type Program = (typeof controlPlanePrograms)[number] | (typeof nodePrograms)[number];
+
+/** Versions are pinned here and, for what is built with Go, in go/go.mod and go/dns/go.mod: change both together. */
 export const versions = {
   kubernetes: 'v1.35.4',
   etcd: 'v3.6.5',
@@ -67,7 +79,7 @@ export function requireProgram(program: Program): string {
   const path = findProgram(program);
   if (path === undefined) {
     throw new Error(
-      `${program} is not installed: run "npx node test/cluster/install.ts" (or "make test") first`,
+      `${program} is not installed: run "npx node test/cluster/install.ts" (or "make test", "make e2e") first`,
     );
   }
   return path;

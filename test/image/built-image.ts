@@ -17,18 +17,12 @@ declare module 'vitest' {
 }
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const image = 'postern:test';
+/** Reference of the image that is built. */
+export const image = 'postern:test';
 
 /** Called by vitest; what it returns is called after the last test. */
-export default async function buildImage(project: TestProject): Promise<() => Promise<void>> {
-  const daemon = await startDocker();
-  try {
-    await ensureNodeImage(daemon);
-    await step('building the image (a minute or two when nothing is cached)', () => build(daemon));
-  } catch (error) {
-    await daemon.stop();
-    throw error;
-  }
+export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
+  const daemon = await buildImage();
   // testcontainers reads its settings from here, in the processes that run the tests.
   process.env['DOCKER_HOST'] = daemon.host;
   // Its watchdog is an image to pull. Our own daemon ends its containers when this process ends, however it ends.
@@ -36,6 +30,19 @@ export default async function buildImage(project: TestProject): Promise<() => Pr
   project.provide('dockerHost', daemon.host);
   project.provide('image', image);
   return daemon.stop;
+}
+
+/** Builds the image of this tree. @returns the daemon that has it, for the caller to stop */
+export async function buildImage(): Promise<Docker> {
+  const daemon = await startDocker();
+  try {
+    await ensureNodeImage(daemon);
+    await step('building the image (a minute or two when nothing is cached)', () => build(daemon));
+    return daemon;
+  } catch (error) {
+    await daemon.stop();
+    throw error;
+  }
 }
 
 async function build({ host, own }: Docker): Promise<void> {

@@ -100,9 +100,10 @@ test('OP2: of two operators one leads; when it goes, the other takes over at onc
   await space.waitForCondition('maildomains', 'b', 'Accepted', /^True/);
 });
 
-test('OP3: an operator of the whole cluster sees pods and Secrets only where a RoleBinding lets it', async () => {
-  const other = await TestNamespace.prepare(cluster.current, await cluster.freshNamespace('other'));
-  const rbac = '/apis/rbac.authorization.k8s.io/v1';
+const rbac = '/apis/rbac.authorization.k8s.io/v1';
+
+/** Gives this namespace's operator the rights of one that serves the whole cluster; undone by {@link revokeWholeCluster}. */
+async function grantWholeCluster(): Promise<void> {
   await space.admin.remove(`${rbac}/clusterroles/postern-operator`);
   await space.admin.create(`${rbac}/clusterroles`, {
     apiVersion: 'rbac.authorization.k8s.io/v1',
@@ -117,6 +118,15 @@ test('OP3: an operator of the whole cluster sees pods and Secrets only where a R
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'postern-operator' },
     subjects: [{ kind: 'ServiceAccount', name: 'postern-operator', namespace: space.name }],
   });
+}
+
+async function revokeWholeCluster(): Promise<void> {
+  await space.admin.remove(`${rbac}/clusterrolebindings/postern-operator`);
+}
+
+test('OP3: an operator of the whole cluster sees pods and Secrets only where a RoleBinding lets it', async () => {
+  const other = await TestNamespace.prepare(cluster.current, await cluster.freshNamespace('other'));
+  await grantWholeCluster();
   await startMta('default');
   await startOperator({ namespaces: 'all', logLevel: 'silent' });
   await other.apply(mailDomain('b', 'b.example'));
@@ -133,7 +143,35 @@ test('OP3: an operator of the whole cluster sees pods and Secrets only where a R
     subjects: [{ kind: 'ServiceAccount', name: 'postern-operator', namespace: space.name }],
   });
   await other.waitForCondition('maildomains', 'b', 'Accepted', /^False\/MtaNotFound/, 30_000);
-  await space.admin.remove(`${rbac}/clusterrolebindings/postern-operator`);
+  await revokeWholeCluster();
+  other.admin.close();
+});
+
+test('X24: an operator that may see nothing more of a namespace lets its Routes go, but none that may still be in use', async () => {
+  // As a namespace is left when it is deleted: without the tenant's RoleBinding, with Routes that wait for the finalizer.
+  const other = await TestNamespace.prepare(cluster.current, await cluster.freshNamespace('leaving'));
+  await grantWholeCluster();
+  await startOperator({ namespaces: 'all', logLevel: 'silent' });
+  const routes = paths.postern(other.name, 'routes');
+  for (const name of ['mailbox', 'spare']) {
+    const { metadata, ...rest } = route(name);
+    await other.admin.create(routes, {
+      ...rest,
+      metadata: { ...metadata, finalizers: ['postern.dev/in-use'] },
+    });
+  }
+  await other.apply(mailDomain('a', 'a.example', { mailbox: { routeRef: { name: 'mailbox' } } }));
+  await other.kubectl(['delete', 'routes.postern.dev', '--all', '--wait=false']);
+  // MailDomain a may use one of them; the change makes the operator look.
+  await other.apply(mailDomain('b', 'b.example'));
+  expect(await other.admin.list(routes)).toHaveLength(2);
+  await other.kubectl(['delete', 'maildomain', 'a', 'b']);
+  await waitFor(
+    'the Routes to be gone',
+    () => other.admin.list(routes),
+    (left) => left.length === 0,
+  );
+  await revokeWholeCluster();
   other.admin.close();
 });
 

@@ -18,16 +18,18 @@ export async function verdict(
   }
 }
 
-/** Waits until an MTA answers as expected. @returns the reply. */
+/** Waits until an MTA answers as expected, by default for 20 s. @returns the reply. */
 export function waitForVerdict(
   at: { host: string; port: number },
   localAddress: string,
   recipient: string,
   expected: RegExp,
+  deadlineMs?: number,
 ): Promise<string> {
   return waitFor(
     `the verdict of ${at.host} on ${recipient} from ${localAddress} to be ${expected}`,
     () => verdict(at, localAddress, recipient),
     (reply) => expected.test(reply),
+    deadlineMs,
   );
 }

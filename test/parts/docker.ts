@@ -1,10 +1,10 @@
 // A Docker daemon: the one that this machine has, or one of our own that leaves nothing behind outside the cache.
 import { existsSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { Agent, get } from 'node:http';
 import { join } from 'node:path';
 import { startChild } from '../cluster/child.ts';
-import { withLock } from '../cluster/lock.ts';
+import { takeLock } from '../cluster/lock.ts';
 import { cacheRoot } from '../cluster/programs.ts';
 import { type CommandResult, runCommand } from '../cluster/run-command.ts';
 import { ensureDebianParts } from './install.ts';
@@ -37,7 +37,9 @@ export async function startDocker(): Promise<Docker> {
   await ensureDebianParts(['docker']);
   const data = join(cacheRoot(), 'docker');
   await mkdir(data, { recursive: true });
-  const unlock = await lock(data);
+  const unlock = await takeLock(data, () =>
+    console.log('  waiting for another test run that uses Docker on this machine'),
+  );
   try {
     return await startOwn(data, unlock);
   } catch (error) {
@@ -69,10 +71,12 @@ export function tryDocker(host: string, args: readonly string[]): Promise<Comman
 
 async function startOwn(data: string, unlock: () => void): Promise<Docker> {
   const run = `${data}-run`;
-  const bridgeWasThere = existsSync(bridge);
+  const bridgeIsOurs = join(run, 'bridge-is-ours');
+  const bridgeWasThere = existsSync(bridge) && !existsSync(bridgeIsOurs);
   // A run that was killed leaves it; the lock says that nobody uses it.
   await removeRunFolder(run);
   await mkdir(run, { recursive: true, mode: 0o700 });
+  if (!bridgeWasThere) await writeFile(bridgeIsOurs, '');
   const socket = join(run, 'docker.sock');
   const flags = {
     host: `unix://${socket}`,
@@ -108,19 +112,6 @@ async function startOwn(data: string, unlock: () => void): Promise<Docker> {
 async function removeRunFolder(run: string): Promise<void> {
   await runCommand('umount', [join(run, 'exec', 'netns', 'default')]);
   await rm(run, { recursive: true, force: true });
-}
-
-/** Takes the lock for longer than a function's run. @returns what gives it back */
-async function lock(name: string): Promise<() => void> {
-  const taken = Promise.withResolvers<void>();
-  const done = Promise.withResolvers<void>();
-  const onWait = () => console.log('  waiting for another test run that uses Docker on this machine');
-  const held = withLock(name, onWait, async () => {
-    taken.resolve();
-    await done.promise;
-  });
-  await Promise.race([taken.promise, held]);
-  return done.resolve;
 }
 
 /** Whether a daemon listens on this socket. */

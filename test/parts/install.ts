@@ -29,13 +29,24 @@ const parts = {
     packages: ['python3-dkim', 'python3-nacl'],
     programs: ['/usr/bin/python3', '/usr/bin/dkimverify', '/usr/lib/python3/dist-packages/nacl/__init__.py'],
   },
+  node: {
+    packages: [
+      'containerd',
+      'containernetworking-plugins',
+      'conntrack',
+      'iproute2',
+      'iptables',
+      'util-linux',
+    ],
+    programs: ['/usr/bin/containerd', '/usr/lib/cni/ptp', '/usr/sbin/conntrack', '/usr/sbin/iptables'],
+  },
   postfix: { packages: ['postfix'], programs: ['/usr/lib/postfix/sbin/master', '/usr/sbin/smtp-sink'] },
   rspamd: { packages: ['rspamd'], programs: ['/usr/bin/rspamd'] },
 } as const;
 type Part = keyof typeof parts;
 const partNames = Object.keys(parts).filter(isPart);
-/** Docker is for the tests of the image only, and those are run by their own command. */
-const defaultParts = partNames.filter((name) => name !== 'docker');
+/** Docker and a node are for `make e2e` only. */
+const defaultParts = partNames.filter((name) => name !== 'docker' && name !== 'node');
 
 /** Debian asks this script before a package starts its service; 101 means "do not". */
 const policyFile = '/usr/sbin/policy-rc.d';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bundleOf, domainPolicy, rule } from '../../policy/fixture.ts';
 import { type NameServer, startNameServer } from '../parts/bind.ts';
-import { accountOf, signedIn } from './accounts.ts';
+import { accountOf, signIn } from './account.ts';
 import { makeCertificate } from './certificate.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
@@ -78,7 +78,7 @@ async function receive(client: string, to: string): Promise<void> {
 
 /** Mail of an account. */
 async function send(to: string, subject: string): Promise<void> {
-  const session = await signedIn(mta, user, '127.0.0.2');
+  const session = await signIn(mta, user);
   const replies = await session.mail({ from: user, to: [to], data: message({ from: user, subject }) });
   expect(replies.at(-1)).toMatch(/^250 /);
   await session.close();

@@ -3,7 +3,7 @@ import type { OutboundTls } from '../../bundle/domain-policy.ts';
 import type { PolicyBundle } from '../../bundle/policy-bundle.ts';
 import { bundleOf, domainPolicy } from '../../policy/fixture.ts';
 import { type NameServer, startNameServer } from '../parts/bind.ts';
-import { accountOf, signedIn } from './accounts.ts';
+import { accountOf, signIn } from './account.ts';
 import { makeCertificate } from './certificate.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
@@ -75,7 +75,7 @@ async function fate(partner: Partner, outbound: OutboundTls[]): Promise<string> 
   await mta.loadPolicy(bundleWith(outbound), secrets);
   messages += 1;
   const to = `x${messages}@${partner}.test`;
-  const session = await signedIn(mta, user);
+  const session = await signIn(mta, user);
   const replies = await session.mail({ from: user, to: [to], data: message({ from: user }) });
   expect(replies.at(-1)).toMatch(/^250 /);
   await session.close();
@@ -157,7 +157,7 @@ test('T13: on the way to a Route the Route must meet it', async () => {
   const domain = domainPolicy('a.example', { outboundRouting, tls: { inbound: [], outbound } });
   const before = sinks.plain.clear.length;
   await mta.loadPolicy({ ...bundleOf([domain]), routes: [route] }, secrets);
-  const session = await signedIn(mta, user);
+  const session = await signIn(mta, user);
   await session.mail({ from: user, to: ['t13@good.test'], data: message({ from: user }) });
   const told = () => mta.logged(({ event, to }) => event === 'deferred' && to === 't13@good.test');
   await eventually(() => told().length > 0, 'the mail is deferred');
@@ -183,7 +183,7 @@ test('T14, O2: a copy is not sent in clear where its original must not be', asyn
   });
   await mta.loadPolicy({ ...bundleOf([domain]), routes: [former] }, secrets);
   const before = sinks.plain.clear.length;
-  const session = await signedIn(mta, user);
+  const session = await signIn(mta, user);
   await session.mail({ from: user, to: ['t14@good.test'], data: message({ from: user }) });
   await eventually(
     () => sinks.good.mails.some(({ to }) => to.includes('t14@good.test')),

@@ -4,7 +4,7 @@ import type { PolicyBundle, SecretBundle } from '../../bundle/policy-bundle.ts';
 import type { RoutePolicy } from '../../bundle/route-policy.ts';
 import { bundleOf, domainPolicy, rule } from '../../policy/fixture.ts';
 import { type NameServer, startNameServer } from '../parts/bind.ts';
-import { accountOf, signedIn } from './accounts.ts';
+import { accountOf, signIn } from './account.ts';
 import { makeCertificate } from './certificate.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
@@ -108,7 +108,7 @@ let messages = 0;
 /** Sends a message of an account; its subject, which tells it from the others. */
 async function send(to: readonly string[], { from = user, account = user } = {}): Promise<string> {
   const subject = `outbound ${++messages}`;
-  const session = await signedIn(mta, account);
+  const session = await signIn(mta, account);
   const data = message({ from: from === '' ? account : from, subject });
   const replies = await session.mail({ from, to, data });
   expect(replies.map((reply) => reply.slice(0, 3))).toEqual(['250', ...to.map(() => '250'), '250']);
@@ -251,7 +251,7 @@ describe('accounts', () => {
   test('P7: an account at its limit is told to wait; another one is not', async () => {
     const submission = { enabled: true, accounts: true, recipientsPerHour: 3 };
     await mta.loadPolicy(bundleWith({ submission }), secrets);
-    const session = await signedIn(mta, 'few@a.example');
+    const session = await signIn(mta, 'few@a.example');
     const to = ['1', '2', '3', '4'].map((local) => `${local}@partner.test`);
     const replies = await session.mail({
       from: 'few@a.example',
@@ -265,7 +265,7 @@ describe('accounts', () => {
       '450 4.7.1',
       '250 2.0.0',
     ]);
-    const other = await signedIn(mta, 'printer@a.example');
+    const other = await signIn(mta, 'printer@a.example');
     await other.send('MAIL FROM:<printer@a.example>');
     expect(await other.send('RCPT TO:<x@partner.test>')).toMatch(/^250 /);
     await mta.loadPolicy(bundleWith({}), secrets);
@@ -273,7 +273,7 @@ describe('accounts', () => {
 
   test('P6: a relay account sends as anybody of its domain, and as nobody else', async () => {
     await send(['x@partner.test'], { account: 'printer@a.example', from: 'scanner@a.example' });
-    const session = await signedIn(mta, 'printer@a.example');
+    const session = await signIn(mta, 'printer@a.example');
     expect(await session.send('MAIL FROM:<x@b.example>')).toMatch(/^553 5\.7\.1 /);
   });
 

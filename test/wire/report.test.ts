@@ -6,7 +6,7 @@ import type { PolicyBundle, SecretBundle } from '../../bundle/policy-bundle.ts';
 import { bundleOf, domainPolicy, rule } from '../../policy/fixture.ts';
 import { makeKey, publish } from '../dkim/keys.ts';
 import { verifiers } from '../parts/dkim-verifiers.ts';
-import { accountOf, signedIn } from './accounts.ts';
+import { accountOf, signIn } from './account.ts';
 import { makeCertificate } from './certificate.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
@@ -71,7 +71,7 @@ afterAll(async () => {
 });
 
 async function send(from: string, to: string, subject: string): Promise<void> {
-  const session = await signedIn(mta, 'user@a.example');
+  const session = await signIn(mta, 'user@a.example');
   const data = message({ from: from === '' ? 'user@a.example' : from, subject });
   expect((await session.mail({ from, to: [to], data })).at(-1)).toMatch(/^250 /);
   await session.close();
@@ -103,7 +103,7 @@ test('G9, O9: an account is told of a failure, in a report that is signed for th
 });
 
 test('O9: the report to a sender elsewhere takes the outbound Route of its domain; if it fails, the ledger counts it', async () => {
-  const session = await signedIn(mta, 'user@a.example');
+  const session = await signIn(mta, 'user@a.example');
   const from = 'guest@elsewhere.example';
   await session.mail({ from, to: ['bad@b.example'], data: message({ from }) });
   await eventually(() => out.mails.some(({ to }) => to.includes(from)), 'the report has left by the Route');

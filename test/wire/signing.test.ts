@@ -3,7 +3,7 @@ import type { PolicyBundle, SecretBundle } from '../../bundle/policy-bundle.ts';
 import { bundleOf, domainPolicy } from '../../policy/fixture.ts';
 import { makeKey, publish } from '../dkim/keys.ts';
 import { verifiers } from '../parts/dkim-verifiers.ts';
-import { accountOf, signedIn } from './accounts.ts';
+import { accountOf, signIn } from './account.ts';
 import { makeCertificate } from './certificate.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
@@ -90,7 +90,7 @@ async function submit(
   data: string,
   { account = 'user@a.example', from = account }: { account?: string; from?: string } = {},
 ): Promise<string> {
-  const session = await signedIn(mta, account);
+  const session = await signIn(mta, account);
   const replies = await session.mail({ from, to: ['x@elsewhere.example'], data });
   await session.close();
   return replies.at(-1) ?? '';

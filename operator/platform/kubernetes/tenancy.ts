@@ -1,3 +1,4 @@
+import { releaseLeftRoutes } from './left-routes.ts';
 import type { KubernetesPlatform } from './platform.ts';
 import type { MailOperator } from './runtime/mail-operator.ts';
 import { Tenant } from './tenant.ts';
@@ -50,6 +51,13 @@ export class Tenancy {
   get(namespace: string): Tenant | undefined {
     this.follow(namespace);
     return this.open.get(namespace);
+  }
+
+  /** What can be done for a namespace that is not followed (yet), or may not be. */
+  async tidy(namespace: string): Promise<void> {
+    if (this.everywhere !== undefined) {
+      await releaseLeftRoutes(this.options.operator, this.everywhere, namespace);
+    }
   }
 
   /** From now on a cache that does not fill any more is no error. */
