@@ -94,7 +94,7 @@ export class TestNamespace {
     name: string,
     type: string,
     expected: RegExp,
-    deadlineMs = 20_000,
+    deadlineMs = 45_000,
   ): Promise<string> {
     return waitFor(
       `${type} of ${plural}/${name} to be ${expected}`,
@@ -165,7 +165,7 @@ export async function waitFor<T>(
   what: string,
   ask: () => Promise<T> | T,
   accepts: (answer: T) => boolean,
-  deadlineMs = 20_000,
+  deadlineMs = 45_000,
 ): Promise<T> {
   const deadline = performance.now() + deadlineMs;
   for (;;) {

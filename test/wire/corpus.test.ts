@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bundleOf, domainPolicy } from '../../policy/fixture.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
+import { route } from './route.ts';
 import { type Sink, startSink } from './sink.ts';
 
 // Messages as strangers write them reach the mailbox server octet by octet, below the fields that we say we add.
@@ -14,19 +15,7 @@ beforeAll(async () => {
   mta = await startMta({
     bundle: {
       ...bundleOf([domainPolicy('example.com', { mailbox, maxMessageBytes: 1_000_000 })]),
-      routes: [
-        {
-          name: 'store',
-          source: { kind: 'Route', name: 'store', generation: 1 },
-          host: '127.0.0.1',
-          port: sink.port,
-          protocol: 'SMTP',
-          lookupMx: false,
-          tls: { mode: 'Disabled', verify: 'None' },
-          authenticated: false,
-          connection: { maxConcurrent: 10, timeoutSeconds: 20 },
-        },
-      ],
+      routes: [route('store', sink.port, { tls: { mode: 'Disabled', verify: 'None' } })],
     },
   });
 });

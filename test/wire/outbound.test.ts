@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DomainPolicy } from '../../bundle/domain-policy.ts';
 import type { PolicyBundle, SecretBundle } from '../../bundle/policy-bundle.ts';
-import type { RoutePolicy } from '../../bundle/route-policy.ts';
 import { bundleOf, domainPolicy, rule } from '../../policy/fixture.ts';
 import { type NameServer, startNameServer } from '../parts/bind.ts';
 import { accountOf, signIn } from './account.ts';
@@ -9,6 +8,7 @@ import { makeCertificate } from './certificate.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
 import { noSecrets } from './policy-files.ts';
+import { route } from './route.ts';
 import { type Sink, startSink } from './sink.ts';
 import { message } from './smtp-client.ts';
 
@@ -79,24 +79,10 @@ afterAll(async () => {
   await dns?.stop();
 });
 
-function route(name: string, { port }: Sink): RoutePolicy {
-  return {
-    name,
-    source: { kind: 'Route', name, generation: 1 },
-    host: '127.0.0.1',
-    port,
-    protocol: 'SMTP',
-    lookupMx: false,
-    tls: { mode: 'Opportunistic', verify: 'None' },
-    authenticated: false,
-    connection: { maxConcurrent: 10, timeoutSeconds: 20 },
-  };
-}
-
 function bundleWith(a: Partial<DomainPolicy>, b: Partial<DomainPolicy> = {}): PolicyBundle {
   return {
     ...bundleOf([domainPolicy('a.example', a), domainPolicy('b.example', b)]),
-    routes: [route('archive', archive), route('dlp', dlp), route('former', former)],
+    routes: [route('archive', archive.port), route('dlp', dlp.port), route('former', former.port)],
   };
 }
 

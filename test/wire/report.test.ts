@@ -11,6 +11,7 @@ import { makeCertificate } from './certificate.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
 import { noSecrets } from './policy-files.ts';
+import { route } from './route.ts';
 import { type Sink, startSink } from './sink.ts';
 import { message } from './smtp-client.ts';
 
@@ -33,19 +34,7 @@ beforeAll(async () => {
   out = await startSink({
     behaviour: { rcpt: (to) => (to.startsWith('bad') ? '550 5.1.1 no such user' : undefined) },
   });
-  routes = [
-    {
-      name: 'out',
-      source: { kind: 'Route', name: 'out', generation: 1 },
-      host: '127.0.0.1',
-      port: out.port,
-      protocol: 'SMTP',
-      lookupMx: false,
-      tls: { mode: 'Opportunistic', verify: 'None' },
-      authenticated: false,
-      connection: { maxConcurrent: 10, timeoutSeconds: 20 },
-    },
-  ];
+  routes = [route('out', out.port)];
   const outboundRouting = [{ match: 'External' as const, changeRoute: 'out' }];
   hosted = [
     domainPolicy('a.example', { outboundRouting }),

@@ -8,6 +8,7 @@ import { makeCertificate } from './certificate.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
 import { noSecrets } from './policy-files.ts';
+import { route } from './route.ts';
 import { type Sink, startSink } from './sink.ts';
 import { message } from './smtp-client.ts';
 
@@ -64,19 +65,7 @@ function bundleWith({ keys = [ed, rsa], withFallback = true } = {}): PolicyBundl
         dkim: withFallback ? [fallback.signer] : [],
       }),
     ]),
-    routes: [
-      {
-        name: 'out',
-        source: { kind: 'Route', name: 'out', generation: 1 },
-        host: '127.0.0.1',
-        port: out.port,
-        protocol: 'SMTP',
-        lookupMx: false,
-        tls: { mode: 'Opportunistic', verify: 'None' },
-        authenticated: false,
-        connection: { maxConcurrent: 10, timeoutSeconds: 20 },
-      },
-    ],
+    routes: [route('out', out.port)],
   };
 }
 

@@ -77,7 +77,12 @@ test('each transaction is one line of the log, with the trace of what was decide
     trace: [
       {
         recipient: 'user@example.com',
-        steps: ['access: note, in no list', 'recipient: note, known', 'message-key: note, same settings'],
+        steps: [
+          'access: note, in no list',
+          'recipient: note, known',
+          'account-limit: skip, not authenticated',
+          'message-key: note, same settings',
+        ],
       },
       {
         recipient: 'nobody@example.com',
