@@ -107,7 +107,10 @@ export class PodRuntime {
 
   private async startProcess(): Promise<void> {
     const { name, address, folder } = this.options;
-    await this.sync();
+    // One after the other: a sync that was asked for may be writing the same volume.
+    const synced = this.syncing.then(() => this.sync());
+    this.syncing = synced.catch(() => undefined);
+    await synced;
     const at = (volume: string) => join(folder, volume);
     this.child = startChild(
       process.execPath,
