@@ -1,12 +1,12 @@
 // `npx node test/cluster/install.ts`: puts etcd, kube-apiserver, kubectl and helm into the cache, once.
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { ensureGo } from './go-toolchain.ts';
+import { buildWithGo } from './go-build.ts';
 import { withLock } from './lock.ts';
 import {
   cacheRoot,
@@ -17,6 +17,7 @@ import {
   versions,
 } from './programs.ts';
 import { step } from './progress.ts';
+import { runQuietly } from './run-quietly.ts';
 import { zipEntries } from './zip.ts';
 
 const run = promisify(execFile);
@@ -58,9 +59,9 @@ export async function ensurePrograms(): Promise<void> {
     // Asked again: whoever held the lock before us may have made them.
     const wanted = missing();
     if (wanted.includes('kubectl') || wanted.includes('helm')) await installKubectlAndHelm(folder);
-    if (wanted.includes('etcd')) await buildWithGo(folder, 'etcd', versions.etcd, 'about 1 minute');
+    if (wanted.includes('etcd')) await buildServer(folder, 'etcd', versions.etcd, 'about 1 minute');
     if (wanted.includes('kube-apiserver')) {
-      await buildWithGo(folder, 'kube-apiserver', versions.kubernetes, 'about 3 minutes on 2 cores');
+      await buildServer(folder, 'kube-apiserver', versions.kubernetes, 'about 3 minutes on 2 cores');
     }
   });
 }
@@ -69,29 +70,20 @@ function missing(): Program[] {
   return PROGRAMS.filter((program) => findProgram(program) === undefined);
 }
 
-async function buildWithGo(
+async function buildServer(
   folder: string,
   program: keyof typeof goPackages,
   version: string,
   time: string,
 ): Promise<void> {
-  const toolchain = await ensureGo();
-  const unfinished = join(folder, `.${program}.${process.pid}`);
-  const linkerFlags = ['-s', '-w', ...(program === 'kube-apiserver' ? kubernetesVersionFlags : [])].join(' ');
-  const args = [
-    'build',
-    '-trimpath',
-    '-buildvcs=false',
-    '-ldflags',
-    linkerFlags,
-    '-o',
-    unfinished,
-    goPackages[program],
-  ];
   await step(`building ${program} ${version} from its Go module (once, ${time})`, () =>
-    runQuietly(toolchain.go, args, fileURLToPath(new URL('go', import.meta.url)), toolchain.env),
+    buildWithGo({
+      module: fileURLToPath(new URL('go', import.meta.url)),
+      package: goPackages[program],
+      linkerFlags: program === 'kube-apiserver' ? kubernetesVersionFlags : [],
+      program: join(folder, program),
+    }),
   );
-  await rename(unfinished, join(folder, program));
 }
 
 async function installKubectlAndHelm(folder: string): Promise<void> {
@@ -132,32 +124,6 @@ async function installKubectlAndHelm(folder: string): Promise<void> {
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
-}
-
-/** Runs a tool without its output, and fails with the end of it. */
-async function runQuietly(
-  command: string,
-  args: readonly string[],
-  cwd: string,
-  env: Readonly<Record<string, string>>,
-): Promise<void> {
-  const child = spawn(command, args, {
-    cwd,
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let tail = '';
-  const keepTail = (chunk: Buffer) => {
-    tail = (tail + chunk.toString()).slice(-4000);
-  };
-  child.stdout.on('data', keepTail);
-  child.stderr.on('data', keepTail);
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', (error) => reject(new Error(`${command} did not start: ${error.message}`)));
-    child.once('close', resolve);
-  });
-  if (code !== 0)
-    throw new Error(`"${command} ${args[0]}" failed (exit code ${code}). The end of its output:\n${tail}`);
 }
 
 if (import.meta.main) {
