@@ -1,5 +1,5 @@
 // A git repository on this machine, as the source of an Application.
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { runCommand } from '../cluster/run-command.ts';
@@ -24,6 +24,12 @@ export class Repository {
 
   get url(): string {
     return `file://${this.folder}`;
+  }
+
+  /** Copies a folder to a path of the repository and commits it. */
+  async copy(folder: string, path: string): Promise<void> {
+    await cp(folder, join(this.folder, path), { recursive: true, dereference: true });
+    await this.commit({});
   }
 
   /** Writes files and commits them. @returns the commit */

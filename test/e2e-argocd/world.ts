@@ -1,8 +1,9 @@
 // A cluster with the charts of the administrator, the operator as they set it up, and Argo CD.
+import { kinds } from '../../operator/api/index.ts';
 import { type OperatorOptions, type RunningOperator, startOperator } from '../../operator/operator.ts';
 import { installOperator, operatorAccount, operatorNamespace } from '../charts/install.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
-import { Api } from '../kubernetes/api.ts';
+import { Api, type KubeObject, paths } from '../kubernetes/api.ts';
 import { type ArgoCd, argoCdIdentity, startArgoCd } from './argo-cd.ts';
 import { ensureArgoCd } from './install.ts';
 
@@ -30,6 +31,7 @@ export async function startWorld(options: Partial<OperatorOptions> = {}): Promis
     ends.push(() => controlPlane.stop());
     const admin = await Api.from(await controlPlane.kubeconfigFor('admin'));
     ends.push(() => admin.close());
+    ends.push(startGarbageCollector(admin));
     await installOperator(controlPlane);
     const operator = await startInstalledOperator(controlPlane, options);
     ends.push(() => operator.stop());
@@ -40,6 +42,36 @@ export async function startWorld(options: Partial<OperatorOptions> = {}): Promis
     await stop();
     throw error;
   }
+}
+
+/**
+ * A stand-in for the garbage collector, without which nothing goes that is deleted as Argo CD deletes: in the foreground, when all
+ * that depends on it has gone. Nothing depends on an object of ours.
+ */
+function startGarbageCollector(admin: Api): () => Promise<void> {
+  const stopped = new AbortController();
+  const failures: unknown[] = [];
+  const collect = async ({ metadata }: KubeObject, plural: string): Promise<void> => {
+    const { namespace, name, resourceVersion, deletionTimestamp } = metadata;
+    const finalizers = metadata.finalizers.filter((finalizer) => finalizer !== 'foregroundDeletion');
+    if (deletionTimestamp === undefined || finalizers.length === metadata.finalizers.length) return;
+    const patch = { metadata: { finalizers, resourceVersion } };
+    // Changed meanwhile or gone: the next event tells.
+    await admin
+      .mergePatch(paths.postern(namespace, plural, name), patch)
+      .catch((error: unknown) => /answered (404|409)/.test(String(error)) || failures.push(error));
+  };
+  const watching = kinds.map(({ plural }) =>
+    admin.watch(`/apis/postern.dev/v1alpha1/${plural}`, stopped.signal, (object, type) => {
+      if (type !== 'DELETED') void collect(object, plural);
+    }),
+  );
+  return async () => {
+    stopped.abort();
+    await Promise.all(watching);
+    if (failures.length > 0)
+      throw new AggregateError(failures, 'the stand-in for the garbage collector failed');
+  };
 }
 
 /** With the token, and so with the rights, of the pod that the chart makes; it serves the whole cluster. */
