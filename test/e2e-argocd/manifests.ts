@@ -22,7 +22,8 @@ export const people = {
 
 /** A list of addresses that are blocked for example.com. */
 export function blockList(addresses: readonly string[]): Files {
-  return { 'mail/list.yaml': manifest('IpAccessList', 2, { action: 'Block', domainRefs, addresses }) };
+  const spec = { action: 'Block', enforcement: 'Enforce', domainRefs, addresses };
+  return { 'mail/list.yaml': manifest('IpAccessList', 2, spec) };
 }
 
 /** One object of each kind; the Route is in use. */
@@ -48,5 +49,15 @@ export const policy: Files = {
 
 /** A domain on a mail server that nobody has installed. */
 export const lostDomain: Files = {
-  'lost/domain.yaml': manifest('MailDomain', 0, { domain: 'lost.example', mta: 'nowhere' }, 'lost'),
+  'lost/domain.yaml': manifest(
+    'MailDomain',
+    0,
+    {
+      domain: 'lost.example',
+      mta: 'nowhere',
+      mailbox: { maildir: {} },
+      recipients: { mode: 'List', addresses: ['carol'] },
+    },
+    'lost',
+  ),
 };

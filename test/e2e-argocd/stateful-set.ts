@@ -33,6 +33,8 @@ export class StatefulSetController {
     this.name = name;
     this.path = paths.apps(namespace, 'statefulsets', name);
     this.running = this.run();
+    // It comes out of stop().
+    this.running.catch(() => undefined);
   }
 
   /** Serves the StatefulSet of an MTA as soon as somebody makes it. */
@@ -103,15 +105,17 @@ export class StatefulSetController {
     ready: ReadonlySet<string>,
   ): Promise<void> {
     const updated = [...this.pods.values()].filter((one) => one === revision).length;
-    const isRolled = updated === replicas && ready.size === replicas;
+    const readyReplicas = [...ready].filter((name) => this.pods.has(name)).length;
+    const isRolled = updated === replicas && readyReplicas === replicas;
     const status = {
       observedGeneration: object.metadata.generation,
-      replicas: this.pods.size,
-      readyReplicas: ready.size,
-      availableReplicas: ready.size,
+      replicas,
+      readyReplicas,
+      availableReplicas: readyReplicas,
       updatedReplicas: updated,
+      currentReplicas: isRolled ? replicas : replicas - updated,
       updateRevision: revision,
-      ...(isRolled && { currentRevision: revision, currentReplicas: replicas }),
+      ...(isRolled && { currentRevision: revision }),
     };
     const text = JSON.stringify(status);
     if (text === this.reported) return;

@@ -24,15 +24,23 @@ export async function startWorld(options: Partial<OperatorOptions> = {}): Promis
   await ensureArgoCd();
   const ends: (() => Promise<void> | void)[] = [];
   const stop = async () => {
-    for (const end of ends.splice(0).reverse()) await end();
+    const failures: unknown[] = [];
+    for (const end of ends.splice(0).reverse()) {
+      try {
+        await end();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, 'not everything ended in order');
   };
   try {
     const controlPlane = await startControlPlane({ identities: [argoCdIdentity] });
     ends.push(() => controlPlane.stop());
     const admin = await Api.from(await controlPlane.kubeconfigFor('admin'));
     ends.push(() => admin.close());
-    ends.push(startGarbageCollector(admin));
     await installOperator(controlPlane);
+    ends.push(startGarbageCollector(admin));
     const operator = await startInstalledOperator(controlPlane, options);
     ends.push(() => operator.stop());
     const argoCd = await startArgoCd(controlPlane);
@@ -89,7 +97,8 @@ async function startInstalledOperator(
     clusterDomain: 'cluster.local',
     resolvers: [],
     allowedRouteRanges: ['127.0.0.0/8'],
-    logLevel: 'error',
+    // A write that meets Argo CD's own is an error to log, and is tried again.
+    logLevel: 'silent',
     slowPollMs: 500,
     ...options,
   });
