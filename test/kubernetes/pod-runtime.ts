@@ -107,7 +107,10 @@ export class PodRuntime {
 
   private async startProcess(): Promise<void> {
     const { name, address, folder } = this.options;
-    await this.sync();
+    // After one that a change of the pod has begun: two at a time would meet in the volume.
+    const first = this.syncing.then(() => this.sync());
+    this.syncing = first.catch(() => undefined);
+    await first;
     const at = (volume: string) => join(folder, volume);
     this.child = startChild(
       process.execPath,
