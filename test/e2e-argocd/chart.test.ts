@@ -8,7 +8,7 @@ import { waitFor } from '../kubernetes/namespace.ts';
 import { Application, type ApplicationStatus, healthOf } from './application.ts';
 import { Repository } from './repository.ts';
 import { StatefulSetController } from './stateful-set.ts';
-import { startWorld, type World, worldTimeoutMs } from './world.ts';
+import { endAll, startWorld, type World, worldTimeoutMs } from './world.ts';
 
 /** Milliseconds for Argo CD to notice on a busy machine. */
 const deadlineMs = 90_000;
@@ -25,11 +25,7 @@ beforeAll(async () => {
   await repository.copy(chartFolder('postern-tenant'), 'charts/postern-tenant');
 }, worldTimeoutMs);
 
-afterAll(async () => {
-  await controller?.stop();
-  await world?.stop();
-  await repository?.remove();
-});
+afterAll(() => endAll([() => controller?.stop(), () => world?.stop(), () => repository?.remove()]));
 
 function values(heloName: string, addresses: readonly string[]): Record<string, string> {
   const domainRefs = [{ name: 'example-com' }];

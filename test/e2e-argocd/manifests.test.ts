@@ -11,7 +11,7 @@ import { type NameServer, type Resolver, startNameServer, startResolver } from '
 import { Application, type ApplicationStatus, healthOf } from './application.ts';
 import { blockList, lostDomain, people, policy } from './manifests.ts';
 import { Repository } from './repository.ts';
-import { startWorld, type World, worldTimeoutMs } from './world.ts';
+import { endAll, startWorld, type World, worldTimeoutMs } from './world.ts';
 
 /** Milliseconds for Argo CD to notice on a busy machine. */
 const deadlineMs = 90_000;
@@ -40,14 +40,16 @@ beforeAll(async () => {
   repository = await Repository.create({ ...people, ...policy });
 }, worldTimeoutMs);
 
-afterAll(async () => {
-  await kubelet?.stop();
-  await world?.stop();
-  await resolver?.stop();
-  await server?.stop();
-  await repository?.remove();
-  space?.admin.close();
-});
+afterAll(() =>
+  endAll([
+    () => kubelet?.stop(),
+    () => world?.stop(),
+    () => resolver?.stop(),
+    () => server?.stop(),
+    () => repository?.remove(),
+    () => space?.admin.close(),
+  ]),
+);
 
 /** What the tenant chart does. */
 async function letOperatorIn(): Promise<void> {

@@ -19,21 +19,25 @@ export interface World {
   stop(): Promise<void>;
 }
 
+/** Ends one after the other, all of them whatever happens. @throws AggregateError with what went wrong */
+export async function endAll(ends: readonly (() => Promise<void> | void | undefined)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const end of ends) {
+    try {
+      await end();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0)
+    throw new AggregateError(failures, `not everything ended in order: ${failures.join('; ')}`);
+}
+
 /** Installs what is missing on the machine and starts it all. @param options of the operator */
 export async function startWorld(options: Partial<OperatorOptions> = {}): Promise<World> {
   await ensureArgoCd();
   const ends: (() => Promise<void> | void)[] = [];
-  const stop = async () => {
-    const failures: unknown[] = [];
-    for (const end of ends.splice(0).reverse()) {
-      try {
-        await end();
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-    if (failures.length > 0) throw new AggregateError(failures, 'not everything ended in order');
-  };
+  const stop = () => endAll(ends.splice(0).reverse());
   try {
     const controlPlane = await startControlPlane({ identities: [argoCdIdentity] });
     ends.push(() => controlPlane.stop());
