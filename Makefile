@@ -58,7 +58,7 @@ bench: $(STAMP) ## Measure the figures of docs/performance.md, as ratios in one 
 image: ## Build the container image (needs Docker)
 	docker build --tag postern:$(VERSION) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED) .
 
-e2e: $(STAMP) ## Run the suites that need Docker or a cluster node: image, charts, rolls without loss (root; installs what is missing)
+e2e: $(STAMP) ## Run the suites that need Docker or a cluster node: image, charts, rolls without loss, Argo CD (root; installs what is missing)
 	@npm run --silent e2e
 
 clean: ## Remove what was installed and made (not the caches)

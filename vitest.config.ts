@@ -3,8 +3,8 @@ import { configDefaults, defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['{bundle,policy,operator,mta,cli,test,bench}/**/*.test.ts'],
-    // What needs Docker or a cluster node: vitest.e2e.config.ts.
-    exclude: [...configDefaults.exclude, 'test/image/**', 'test/e2e/**'],
+    // What needs Docker, a cluster node or Argo CD: vitest.e2e.config.ts.
+    exclude: [...configDefaults.exclude, 'test/image/**', 'test/e2e/**', 'test/e2e-argocd/**'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // Two cores: more workers only make servers under test wait for each other.

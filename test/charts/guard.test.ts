@@ -328,6 +328,16 @@ describe('the life of a release', () => {
     });
   });
 
+  test('CH17: the API server adds nothing to the claim template, a list that is applied and compared as a whole', async () => {
+    const statefulSet = z.object({ spec: z.object({ volumeClaimTemplates: z.array(z.unknown()) }) });
+    const claims = (object: unknown) => statefulSet.parse(object).spec.volumeClaimTemplates;
+    const rendered = (await render('postern-tenant', { files: ['default-values.yaml'] })).find(
+      ({ kind }) => kind === 'StatefulSet',
+    );
+    const stored = JSON.parse(await admin('-n', namespace, 'get', 'statefulset', 'mail', '-o', 'json'));
+    expect(claims(stored)).toEqual(claims(rendered));
+  });
+
   test('R3: helm uninstall takes Routes in use along, at the second try at the latest', async () => {
     const full = `--values=${join(chartFolder('postern-tenant'), 'ci', 'full-values.yaml')}`;
     const plain = [

@@ -286,7 +286,14 @@ function controlPlane(
     },
     async installCrds(crdFolder) {
       await kubectlOrThrow(['apply', '--server-side', '-f', crdFolder]);
-      await kubectlOrThrow(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
+      const wait = ['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s'];
+      // A definition that the server has not judged yet may have no conditions at all, and kubectl takes offence.
+      const deadline = performance.now() + READY_TIMEOUT_MS;
+      for (;;) {
+        const { code, stderr } = await kubectl('admin', wait);
+        if (code === 0) return;
+        if (performance.now() > deadline) throw new Error(`kubectl ${wait.join(' ')}: ${stderr.trim()}`);
+      }
     },
     stop,
   };

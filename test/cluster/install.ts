@@ -1,13 +1,13 @@
 // `npx node test/cluster/install.ts [--node]`: puts etcd, kube-apiserver, kubectl and helm into the cache, once; with --node the
 // programs of a node as well.
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { ensureGo } from './go-toolchain.ts';
+import { buildWithGo } from './go-build.ts';
 import { withLock } from './lock.ts';
 import {
   cacheRoot,
@@ -20,6 +20,7 @@ import {
   versions,
 } from './programs.ts';
 import { step } from './progress.ts';
+import { runQuietly } from './run-quietly.ts';
 import { zipEntries } from './zip.ts';
 
 const run = promisify(execFile);
@@ -84,7 +85,7 @@ export async function ensurePrograms(programs: readonly Program[] = controlPlane
     if (wanted.includes('kubectl') || wanted.includes('helm')) await installKubectlAndHelm(folder);
     for (const program of wanted) {
       const source = goPrograms[program];
-      if (source !== undefined) await buildWithGo(folder, program, source);
+      if (source !== undefined) await buildProgram(folder, program, source);
     }
   });
 }
@@ -93,26 +94,15 @@ function missing(programs: readonly Program[]): Program[] {
   return programs.filter((program) => findProgram(program) === undefined);
 }
 
-async function buildWithGo(folder: string, program: Program, source: GoProgram): Promise<void> {
-  const toolchain = await ensureGo();
-  const unfinished = join(folder, `.${program}.${process.pid}`);
-  const isKubernetes = source.package.startsWith('k8s.io/kubernetes/');
-  const linkerFlags = ['-s', '-w', ...(isKubernetes ? kubernetesVersionFlags : [])].join(' ');
-  const args = [
-    'build',
-    '-trimpath',
-    '-buildvcs=false',
-    '-ldflags',
-    linkerFlags,
-    '-o',
-    unfinished,
-    source.package,
-  ];
-  const module = fileURLToPath(new URL(join('go', source.folder ?? ''), import.meta.url));
+async function buildProgram(folder: string, program: Program, source: GoProgram): Promise<void> {
   await step(`building ${program} ${source.what}`, () =>
-    runQuietly(toolchain.go, args, module, toolchain.env),
+    buildWithGo({
+      module: fileURLToPath(new URL(join('go', source.folder ?? ''), import.meta.url)),
+      package: source.package,
+      linkerFlags: source.package.startsWith('k8s.io/kubernetes/') ? kubernetesVersionFlags : [],
+      program: join(folder, program),
+    }),
   );
-  await rename(unfinished, join(folder, program));
 }
 
 async function installKubectlAndHelm(folder: string): Promise<void> {
@@ -153,32 +143,6 @@ async function installKubectlAndHelm(folder: string): Promise<void> {
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
-}
-
-/** Runs a tool without its output, and fails with the end of it. */
-async function runQuietly(
-  command: string,
-  args: readonly string[],
-  cwd: string,
-  env: Readonly<Record<string, string>>,
-): Promise<void> {
-  const child = spawn(command, args, {
-    cwd,
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let tail = '';
-  const keepTail = (chunk: Buffer) => {
-    tail = (tail + chunk.toString()).slice(-4000);
-  };
-  child.stdout.on('data', keepTail);
-  child.stderr.on('data', keepTail);
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', (error) => reject(new Error(`${command} did not start: ${error.message}`)));
-    child.once('close', resolve);
-  });
-  if (code !== 0)
-    throw new Error(`"${command} ${args[0]}" failed (exit code ${code}). The end of its output:\n${tail}`);
 }
 
 if (import.meta.main) {

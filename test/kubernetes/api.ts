@@ -116,8 +116,16 @@ export class Api {
     if (answer.status !== 404) expectOk('DELETE', path, answer);
   }
 
-  /** Calls `onObject` for every object of the list and each change of it, until the signal aborts. Reopens a closed watch. */
-  watch(path: string, signal: AbortSignal, onObject: (object: KubeObject) => void): Promise<void> {
+  /**
+   * Calls `onObject` for every object of the list and each change of it, until the signal aborts. Reopens a closed watch.
+   *
+   * @param onObject also gets the type of the event, such as DELETED
+   */
+  watch(
+    path: string,
+    signal: AbortSignal,
+    onObject: (object: KubeObject, type: string) => void,
+  ): Promise<void> {
     const once = () =>
       new Promise<void>((resolve) => {
         const request = https.request(
@@ -127,7 +135,7 @@ export class Api {
             const lines = createInterface({ input: response });
             lines.on('line', (line) => {
               const event = watchEvent.safeParse(JSON.parse(line));
-              if (event.success) onObject(event.data.object);
+              if (event.success) onObject(event.data.object, event.data.type);
             });
             lines.on('error', () => resolve());
             response.on('error', () => resolve());

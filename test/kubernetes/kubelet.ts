@@ -42,10 +42,12 @@ export class Kubelet {
     replicas: number,
     labels: Record<string, string> = {},
   ): Promise<Kubelet> {
-    const statefulSet = await api.create(
-      paths.apps(namespace, 'statefulsets'),
-      statefulSetObject(mta, replicas, labels),
-    );
+    const object = statefulSetObject(mta, replicas, labels);
+    return Kubelet.for(api, namespace, mta, await api.create(paths.apps(namespace, 'statefulsets'), object));
+  }
+
+  /** Serves the StatefulSet object of an MTA that somebody else has made. */
+  static async for(api: Api, namespace: string, mta: string, statefulSet: KubeObject): Promise<Kubelet> {
     const folder = await mkdtemp(join(tmpdir(), 'postern-kubelet-'));
     return new Kubelet(api, namespace, mta, statefulSet, folder);
   }

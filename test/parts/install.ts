@@ -11,6 +11,7 @@ const run = promisify(execFile);
 
 /** What a part needs: packages of Debian 12, and programs by which it is known to be there. */
 const parts = {
+  argocd: { packages: ['redis-server', 'git'], programs: ['/usr/bin/redis-server', '/usr/bin/git'] },
   bind: {
     packages: ['bind9', 'bind9-utils', 'bind9-dnsutils'],
     programs: ['/usr/sbin/named', '/usr/bin/nsupdate'],
@@ -45,8 +46,9 @@ const parts = {
 } as const;
 type Part = keyof typeof parts;
 const partNames = Object.keys(parts).filter(isPart);
-/** Docker and a node are for `make e2e` only. */
-const defaultParts = partNames.filter((name) => name !== 'docker' && name !== 'node');
+/** Docker, a node and what Argo CD needs are for the suites of `make e2e`, which install them by themselves. */
+const partsOfE2e: readonly Part[] = ['docker', 'node', 'argocd'];
+const defaultParts = partNames.filter((name) => !partsOfE2e.includes(name));
 
 /** Debian asks this script before a package starts its service; 101 means "do not". */
 const policyFile = '/usr/sbin/policy-rc.d';
