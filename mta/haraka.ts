@@ -114,13 +114,19 @@ interface Queue {
 export interface HarakaOutbound {
   readonly delivery_queue: Queue;
   readonly temp_fail_queue: {
+    /** What waits, the next one due first; times are milliseconds since the epoch. */
+    readonly queue: readonly {
+      readonly id: string;
+      readonly fire_time: number;
+      readonly cb: (() => void) | null;
+    }[];
     add(id: string, milliseconds: number, fire: () => void): void;
     /** @throws if there is none. */
     discard(id: string): unknown;
     length(): number;
     shutdown(): void;
   };
-  readonly qfile: { name(): string; readonly platformDOT: string };
+  readonly qfile: { name(parts?: { uid: string }): string; readonly platformDOT: string };
   readonly HMailItem: {
     new (filename: string, path: string, notes?: unknown): HarakaMail;
     readonly prototype: HarakaMail;

@@ -63,7 +63,7 @@ export class MailStore {
           files.push(place);
           return;
         }
-        const place = nextQueueFile(this.outbound, this.queueDirectory);
+        const place = nextQueueFile(this.outbound, this.queueDirectory, queued, position + 1);
         await stage(place, [queueFileHead(queued, leg, position + 1), marks, message.wire]);
         files.push(place);
         mails.push(place);

@@ -51,10 +51,16 @@ export class Metrics {
     'When the TLS certificate in use expires; 0 without one',
   );
 
-  /** @param routes whether the last probe of each Route came through. */
-  constructor(queue: () => { size: number; deferred: number }, routes: () => ReadonlyMap<string, boolean>) {
+  /**
+   * @param queue numbers of queue files.
+   * @param routes whether the last probe of each Route came through.
+   */
+  constructor(
+    queue: { size: () => { size: number; deferred: number }; held: () => number },
+    routes: () => ReadonlyMap<string, boolean>,
+  ) {
     collectDefaultMetrics({ register: this.registry, prefix: 'postern_mta_' });
-    this.gauge('queue_messages', 'Queue files, one per recipient and destination', () => queue().size);
+    this.gauge('queue_messages', 'Queue files, one per recipient and destination', () => queue.size().size);
     const reachable: Gauge<'route'> = new Gauge({
       name: 'postern_mta_route_reachable',
       help: '1 if the last probe of the Route came through, 0 if not',
@@ -65,7 +71,12 @@ export class Metrics {
         for (const [route, isReachable] of routes()) reachable.set({ route }, isReachable ? 1 : 0);
       },
     });
-    this.gauge('queue_deferred', 'Queue files that wait for their next attempt', () => queue().deferred);
+    this.gauge(
+      'queue_deferred',
+      'Queue files that wait for their next attempt, held ones among them',
+      () => queue.size().deferred,
+    );
+    this.gauge('queue_held', 'Queue files that an administrator holds', queue.held);
   }
 
   recipientLookup(route: string, answer: string): void {

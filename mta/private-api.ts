@@ -23,10 +23,15 @@ export const privateApi = {
   'hmail.data_stream()': 'report/report.ts quotes the header of mail that failed',
   'hmail.next_cb': 'hooks/delivery.ts: the end of an attempt, whatever ended it',
   'hmail queue file format': 'outbound/queue-file.ts writes it: length, JSON, message',
-  'outbound.qfile.name(), platformDOT': 'names of queue files',
+  'outbound.qfile.name({uid}), platformDOT':
+    'names of queue files; the unique part is our id of the leg, and stays in the name through all attempts',
   'outbound.delivery_queue.push(hmail)': 'mail-store.ts starts the first attempt',
   'outbound.temp_fail_queue':
     'drain.ts stops it; hooks/delivery.ts takes mail out of it; its length is the number of deferred mails',
+  'outbound.temp_fail_queue.queue':
+    'queue/queue-desk.ts: what waits and until when; who takes it out of there has it alone',
+  'next attempt in the name of a queue file':
+    'queue/queue-name.ts: held mail is due in the year 9999, also after a restart',
   'outbound.init_queue()': 'haraka.ts waits for it before the process calls itself ready',
   'outbound queue.cur_time':
     'haraka.ts makes it the present time: deferred mail would be late after a restart (HT8)',

@@ -14,6 +14,7 @@ import type { Ask } from './lookups/dns-cache.ts';
 import type { AcceptedMessage } from './mail-store.ts';
 import type { Metrics } from './metrics.ts';
 import type { MailDns } from './outbound/exchangers.ts';
+import type { LastAnswers } from './queue/last-answers.ts';
 import type { RefusalLog } from './refusals.ts';
 import type { MtaFile } from './settings.ts';
 import type { KeyRing } from './signer/key-ring.ts';
@@ -55,6 +56,7 @@ export interface Runtime extends Parts {
   readonly store: Store;
   readonly drain: Drain;
   readonly ledger: Ledger;
+  readonly lastAnswers: LastAnswers;
   readonly refusals: RefusalLog;
   readonly usage: AccountUsage;
   readonly signingKeys: KeyRing;

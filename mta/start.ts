@@ -23,6 +23,8 @@ import { addressFilter } from './outbound/public-address.ts';
 import { countQueueFiles } from './outbound/queue-file.ts';
 import { readProxiesInFront } from './proxy-front.ts';
 import { trustProxies } from './proxy-peers.ts';
+import { LastAnswers } from './queue/last-answers.ts';
+import { QueueDesk } from './queue/queue-desk.ts';
 import { QueueProbe } from './queue-probe.ts';
 import { RefusalLog } from './refusals.ts';
 import { type Parts, provideRuntime, type Runtime } from './runtime.ts';
@@ -76,8 +78,17 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
       log[reachable ? 'info' : 'warn']({ event: 'route', route, reason, detail }),
     now,
   });
+  const drain = new Drain(haraka);
+  const lastAnswers = new LastAnswers();
+  const queueDesk = new QueueDesk({
+    outbound: haraka.outbound,
+    directory: options.queue,
+    answers: lastAnswers,
+    draining: () => drain.draining,
+    done: (verb, id) => log.info({ event: 'queue', verb, id }, 'done as the administrator asked'),
+  });
   const metrics = new Metrics(
-    () => queueSize({ haraka }),
+    { size: () => queueSize({ haraka }), held: () => queueDesk.held() },
     () =>
       new Map(Object.entries(prober.results()).map(([route, { reachable }]) => [route, reachable] as const)),
   );
@@ -115,8 +126,9 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     settings: home.settings,
     bundles,
     store: parts.openStore(haraka.outbound, { queue: options.queue, maildir: options.maildir }),
-    drain: new Drain(haraka),
+    drain,
     ledger: new Ledger(),
+    lastAnswers,
     refusals: new RefusalLog(),
     usage: new AccountUsage(),
     signingKeys,
@@ -142,6 +154,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
       ready: () => readiness(runtime, probe),
       blocks: () => runtime.refusals.recent(),
       hits: () => runtime.hits.all(),
+      queue: queueDesk,
       metrics: async () => ({
         contentType: metrics.registry.contentType,
         text: await metrics.registry.metrics(),

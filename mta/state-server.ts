@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ListenAddress } from './options.ts';
+import type { QueueDesk } from './queue/queue-desk.ts';
+import { answerQueue, isQueuePath } from './queue/queue-endpoint.ts';
 
 /** What the endpoints answer. */
 export interface StateSource {
@@ -10,6 +12,7 @@ export interface StateSource {
   readonly ready: () => Promise<{ ready: boolean; readyReason: string }>;
   readonly blocks: () => unknown;
   readonly hits: () => unknown;
+  readonly queue: QueueDesk;
   readonly metrics: () => Promise<{ contentType: string; text: string }>;
 }
 
@@ -23,7 +26,7 @@ interface Answer {
 const guarded = new Set(['/state', '/blocks', '/hits']);
 
 /**
- * Serves /state, /blocks, /hits (bearer token, if there is one), /metrics, /healthz and /readyz.
+ * Serves /state, /blocks, /hits (bearer token, if there is one), /queue (never without one), /metrics, /healthz and /readyz.
  * @throws Error if the address cannot be listened on.
  */
 export async function serveState(
@@ -59,6 +62,12 @@ async function answer(
   token: string | undefined,
 ): Promise<Answer> {
   const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+  if (isQueuePath(path)) {
+    // Who gives orders has shown a token, also where the others are open because there is none.
+    if (token === undefined || !carries(request, token)) return text(401, 'bearer token required');
+    const reply = await answerQueue(source.queue, request.method ?? 'GET', request.url ?? path);
+    return 'answer' in reply ? json(200, reply.answer) : text(reply.status, reply.problem);
+  }
   if (request.method !== 'GET' && request.method !== 'HEAD') return text(405, 'method not allowed');
   if (guarded.has(path) && token !== undefined && !carries(request, token))
     return text(401, 'bearer token required');

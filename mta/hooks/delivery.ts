@@ -96,13 +96,16 @@ export function deferred(
   mail: HarakaMail,
   failure: HarakaFailure & { delay: number; err: unknown },
 ): Outcome {
-  tell(runtime, mail, 'deferred', { reason: reasonOf(mail, failure.err), nextAttemptSeconds: failure.delay });
+  const reason = reasonOf(mail, failure.err);
+  runtime.lastAnswers.note(mail.todo.uuid, reason, runtime.now());
+  tell(runtime, mail, 'deferred', { reason, nextAttemptSeconds: failure.delay });
   return proceed;
 }
 
 export function delivered(runtime: Runtime, mail: HarakaMail, params: readonly unknown[]): Outcome {
   const [host, ip, response, , port, mode, , secured] = params;
   runtime.metrics.legEnded('delivered');
+  runtime.lastAnswers.forget(mail.todo.uuid);
   tell(runtime, mail, 'delivered', { host, ip, port, mode, tls: secured === true, response });
   return proceed;
 }
@@ -128,6 +131,7 @@ export async function bounce(runtime: Runtime, mail: HarakaMail, error: Error): 
     return { kind: 'delay', seconds: unreportedSeconds };
   }
   const entry = reported ? undefined : (unreported ?? 'doubleBounces');
+  runtime.lastAnswers.forget(mail.todo.uuid);
   const expired = reason.startsWith('Too many failures');
   if (expired) count(runtime, 'expired');
   if (entry !== undefined) count(runtime, entry);

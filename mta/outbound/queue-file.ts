@@ -4,6 +4,7 @@ import type { Address } from '@haraka/email-address';
 import * as z from 'zod';
 import { type Leg, leg as legSchema } from '../../bundle/leg.ts';
 import type { HarakaMail, HarakaOutbound } from '../haraka.ts';
+import { legId, parseQueueName } from '../queue/queue-name.ts';
 import { queueAddress } from './queue-address.ts';
 import type { StagedFile } from './staged-file.ts';
 
@@ -22,15 +23,23 @@ const note = z.object({ leg: legSchema });
 
 /** How many mails lie in a queue. Its other files are left-overs and probes, whose names do not begin with a time. */
 export async function countQueueFiles(queueDirectory: string): Promise<number> {
-  return (await readdir(queueDirectory)).filter((name) => /^\d+_\d+_/.test(name)).length;
+  return (await readdir(queueDirectory)).filter((name) => parseQueueName(name) !== undefined).length;
 }
 
-/** Where the next queue file of this process lies. Its name is Haraka's: arrival, next attempt, attempts, pid, ... */
+/**
+ * Where the queue file of a leg lies. Its name is Haraka's (arrival, next attempt, attempts, pid, ...), with the id of the leg in it:
+ * whoever looks for a mail finds it by its name.
+ * @param order position of the leg among the legs of its message, from 1.
+ */
 export function nextQueueFile(
   outbound: Pick<HarakaOutbound, 'qfile'>,
   queueDirectory: string,
+  message: Pick<QueuedMessage, 'id'>,
+  order: number,
 ): StagedFile & { name: string } {
-  const name = outbound.qfile.name();
+  const name = outbound.qfile.name({ uid: legId(message.id, order) });
+  // Haraka passes over a name that it cannot read, and the mail would lie there for ever.
+  if (parseQueueName(name) === undefined) throw new Error(`${name} is no name of a queue file`);
   return {
     name,
     // Files with this prefix are left-overs to Haraka: it deletes them when it starts.
@@ -53,7 +62,7 @@ export function queueFileHead(message: QueuedMessage, leg: Leg, order: number): 
     rcpt_to: [recipient],
     mail_from: message.from,
     notes: { [noteKey]: { leg } },
-    uuid: `${message.id}.${order}`,
+    uuid: legId(message.id, order),
     force_tls: false,
   };
   const text = Buffer.from(`\n${JSON.stringify(todo)}\n`);
@@ -64,6 +73,11 @@ export function queueFileHead(message: QueuedMessage, leg: Leg, order: number): 
 
 /** The leg of a queued mail; undefined if the file was not written by us or by another version of us. */
 export function legOf(mail: HarakaMail): Leg | undefined {
-  const parsed = note.safeParse(mail.todo.notes[noteKey]);
+  return readLeg(mail.todo.notes);
+}
+
+/** The same of the notes alone. */
+export function readLeg(notes: Readonly<Record<string, unknown>>): Leg | undefined {
+  const parsed = note.safeParse(notes[noteKey]);
   return parsed.success ? parsed.data.leg : undefined;
 }

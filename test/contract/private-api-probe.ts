@@ -33,6 +33,27 @@ function dueMailIsDelivered(): boolean {
   return delivered.length === 1 && deferred.join() === 'later';
 }
 
+/** What waits can be seen with its time, and is gone once it was taken out. */
+function waitingMailIsSeen(): boolean {
+  const { temp_fail_queue } = outbound;
+  const before = Date.now();
+  temp_fail_queue.add('waiting', 3_600_000, () => undefined);
+  const [timer] = temp_fail_queue.queue;
+  const seen = timer?.id === 'waiting' && timer.fire_time >= before + 3_600_000 && timer.cb !== null;
+  temp_fail_queue.discard('waiting');
+  return seen && temp_fail_queue.queue.length === 0;
+}
+
+/** A mail is as due, and as often tried, as the name of its file says: held mail stays where it waits. */
+function nameSaysWhenDue(): boolean {
+  const queue = fromHaraka('./outbound/queue.js');
+  queue._add_file(`1_${Date.UTC(9999, 11, 31)}_3_1_ID-1.1_1_host`);
+  const [timer] = outbound.temp_fail_queue.queue;
+  if (timer === undefined) return false;
+  outbound.temp_fail_queue.discard(timer.id);
+  return timer.fire_time > Date.UTC(9999, 11, 1);
+}
+
 const has: Record<keyof typeof privateApi, boolean> = {
   'connection.accumulate_data(line)': takes(connection.accumulate_data, 1),
   'transaction.message_stream.destroy()': takes(createTransaction('x', {}).message_stream.destroy, 0),
@@ -57,14 +78,19 @@ const has: Record<keyof typeof privateApi, boolean> = {
   'hmail.data_stream()': takes(mail.data_stream, 0),
   'hmail.next_cb': /this\.next_cb = /.test(String(outbound.HMailItem)),
   'hmail queue file format': /readUInt32BE\(0\)/.test(String(Reflect.get(mail, 'read_todo'))),
-  'outbound.qfile.name(), platformDOT':
-    outbound.qfile.name().split('_').length === 7 && outbound.qfile.platformDOT !== '',
+  'outbound.qfile.name({uid}), platformDOT':
+    outbound.qfile.name({ uid: 'ID-1.1' }).split('_').length === 7 &&
+    outbound.qfile.name({ uid: 'ID-1.1' }).split('_')[4] === 'ID-1.1' &&
+    /const new_filename = _qfile\.name\(parts\)/.test(String(Reflect.get(mail, 'deferred_respond'))) &&
+    outbound.qfile.platformDOT !== '',
   'outbound.delivery_queue.push(hmail)': takes(outbound.delivery_queue.push, 1),
   'outbound.temp_fail_queue':
     takes(outbound.temp_fail_queue.add, 3) &&
     takes(outbound.temp_fail_queue.discard, 1) &&
     takes(outbound.temp_fail_queue.shutdown, 0) &&
     outbound.temp_fail_queue.length() === 0,
+  'outbound.temp_fail_queue.queue': waitingMailIsSeen(),
+  'next attempt in the name of a queue file': nameSaysWhenDue(),
   'outbound.init_queue()': /outbound\.init_queue\(\)/.test(
     String(Reflect.get(haraka.server, 'init_master_respond')),
   ),
