@@ -8,6 +8,7 @@ import { explainCommand } from './commands/explain.ts';
 import { lintCommand } from './commands/lint.ts';
 import { mtaPassthrough } from './commands/mta.ts';
 import { operatorCommand } from './commands/operator.ts';
+import { queueCommand } from './commands/queue.ts';
 import { renderCommand } from './commands/render.ts';
 import { standaloneCommand } from './commands/standalone.ts';
 import { statusCommand } from './commands/status.ts';
@@ -38,6 +39,7 @@ export function buildProgram(shell: Shell): Command {
     dkimCommand(shell),
     accountCommand(shell),
     blocksCommand(shell),
+    queueCommand(shell),
     operator,
     mtaPassthrough(),
   ];

@@ -2,28 +2,39 @@ import { type MtaState, mtaState } from '../bundle/state.ts';
 import { isRecord } from '../operator/platform/standalone/documents.ts';
 import { readIfThere, type StatePaths } from '../operator/platform/standalone/state-files.ts';
 
-const timeoutMs = 2_000;
+/** An order may write a hundred reports to a slow disk. */
+const timeoutMs = { GET: 5_000, POST: 60_000 };
 
 /** What the MTA of a state folder has loaded. @throws Error if none serves. */
 export async function askMta(state: StatePaths): Promise<MtaState> {
-  return mtaState.parse(await getJson(state, '/state'));
+  const { address, token } = await runningMta(state);
+  return mtaState.parse(await requestJson(address, token, '/state'));
 }
 
-/** Asks the MTA that serves now. @throws Error if none does, or it does not answer. */
-export async function getJson(state: StatePaths, path: string): Promise<unknown> {
+/** Where the MTA of a state folder serves now, and the token that it asks for. @throws Error if none does. */
+export async function runningMta(state: StatePaths): Promise<{ address: string; token: string }> {
   const text = await readIfThere(state.addresses);
   const addresses: unknown = text === undefined ? undefined : JSON.parse(text);
-  const http = isRecord(addresses) ? addresses['http'] : undefined;
-  if (typeof http !== 'string')
+  const address = isRecord(addresses) ? addresses['http'] : undefined;
+  if (typeof address !== 'string')
     throw new Error('no MTA serves this folder now: start `postern standalone` first');
-  return await getJsonFrom(http, (await readIfThere(state.token))?.trim() ?? '', path);
+  return { address, token: (await readIfThere(state.token))?.trim() ?? '' };
 }
 
-/** @param address `host:port` of an MTA. @throws Error if it does not answer, or refuses the token. */
-export async function getJsonFrom(address: string, token: string, path: string): Promise<unknown> {
+export type Method = 'GET' | 'POST';
+
+/** @param address `host:port` of an MTA. @throws Error if it does not answer, or refuses. */
+export async function requestJson(
+  address: string,
+  token: string,
+  path: string,
+  method: Method = 'GET',
+): Promise<unknown> {
   const response = await fetch(`http://${address}${path}`, {
+    method,
     headers: { authorization: `Bearer ${token}` },
-    signal: AbortSignal.timeout(timeoutMs),
+    redirect: 'error',
+    signal: AbortSignal.timeout(timeoutMs[method]),
   }).catch((error: unknown) => {
     throw new Error(
       `the MTA at ${address} does not answer: ${error instanceof Error ? error.message : String(error)}`,

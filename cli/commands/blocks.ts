@@ -1,12 +1,9 @@
-import { isIPv6 } from 'node:net';
 import { Command } from 'commander';
 import * as z from 'zod';
-import { describeError, Misuse } from '../failure.ts';
+import { askAll, findMtas } from '../mtas.ts';
 import { type Format, formatTable, outputOption, printAnswer } from '../output.ts';
-import { getJson, getJsonFrom } from '../running-mta.ts';
 import type { Shell } from '../shell.ts';
-import { loadSnapshot } from '../snapshot.ts';
-import { addSource, namespaceOf, requireSource, type SourceFlags } from '../source.ts';
+import { addSource, requireSource, type SourceFlags } from '../source.ts';
 
 const refusal = z.object({
   time: z.int(),
@@ -49,8 +46,7 @@ export function blocksCommand(shell: Shell): Command {
 async function blocks(shell: Shell, flags: BlocksFlags): Promise<void> {
   const source = requireSource(flags);
   const path = flags.hits ? '/hits' : '/blocks';
-  const answers =
-    source.folder === undefined ? await askPods(shell, source, path) : [await askFolder(shell, source, path)];
+  const answers = await askAll(shell, await findMtas(shell, source), ({ ask }) => ask(path));
   if (flags.hits) {
     printHits(shell, flags.output, answers);
     return;
@@ -94,39 +90,5 @@ function printHits(shell: Shell, output: Format, answers: readonly unknown[]): v
         String(hits),
       ]),
     ),
-  );
-}
-
-async function askFolder(shell: Shell, source: SourceFlags, path: string): Promise<unknown> {
-  const { state } = await loadSnapshot(shell, source, shell.now());
-  if (state === undefined) {
-    throw new Misuse(
-      'no state folder of `postern standalone` for this folder: start it, or name its state with --state DIR',
-    );
-  }
-  return await getJson(state, path);
-}
-
-/** Asks every pod of the namespace. @throws Error if none can be asked. */
-async function askPods(shell: Shell, source: SourceFlags, path: string): Promise<readonly unknown[]> {
-  const { withCluster } = await import('../cluster.ts');
-  const { readPods } = await import('../../operator/platform/kubernetes/one-shot.ts');
-  const namespace = namespaceOf(source);
-  const pods = await withCluster(source, (client) => readPods(client, namespace, shell.now()));
-  const answers = await Promise.all(
-    pods.map(async ({ name, address, port, token }) => {
-      const host = isIPv6(address) ? `[${address}]` : address;
-      return await getJsonFrom(`${host}:${port}`, token, path).catch((error: unknown) => {
-        shell.warn(`note: pod ${name} is left out: ${describeError(error)}`);
-        return undefined;
-      });
-    }),
-  );
-  const given = answers.filter((answer) => answer !== undefined);
-  if (given.length > 0) return given;
-  throw new Error(
-    pods.length === 0
-      ? `namespace ${namespace} has no MTA pod with an address`
-      : 'no MTA pod could be asked: their addresses are those of the cluster, so run this where pods can be reached',
   );
 }

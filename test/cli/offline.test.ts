@@ -338,7 +338,7 @@ spec: {host: oldserver}
 });
 
 describe('the program', () => {
-  it.each(['standalone', 'explain', 'why', 'status', 'lint', 'render', 'dns', 'blocks', 'mta'])(
+  it.each(['standalone', 'explain', 'why', 'status', 'lint', 'render', 'dns', 'blocks', 'queue', 'mta'])(
     '%s --help ends with 0',
     async (command) => {
       const { code, out } = await postern(command, '--help');
