@@ -137,8 +137,9 @@ async function startPod(): Promise<void> {
     },
   });
   pod = createServer((request, response) => {
-    const allowed = request.headers.authorization === `Bearer ${token}` && request.url === '/blocks';
-    response.writeHead(allowed ? 200 : 401).end(JSON.stringify([refusal]));
+    const answer = answers[`${request.method} ${request.url}`];
+    const allowed = request.headers.authorization === `Bearer ${token}` && answer !== undefined;
+    response.writeHead(allowed ? 200 : 401).end(JSON.stringify(answer));
   });
   await new Promise<void>((resolve) => pod.listen(0, '127.0.0.1', resolve));
   const port = portOf(pod);
@@ -174,6 +175,31 @@ const refusal = {
   reply: { code: 550, enhanced: '5.7.1', text: 'refused' },
   ref: 'ABCDEFGH',
   because: { kind: 'IpAccessList', name: 'blocked', generation: 1, entry: '192.0.2.1' },
+};
+
+/** What the pod says to whom has its token. */
+const queued = {
+  id: '0E3B.1.1',
+  state: 'Deferred',
+  arrived: 1_700_000_000,
+  size: 700,
+  attempts: 2,
+  nextAttempt: 1_700_000_900,
+  lastAnswer: null,
+  domain: 'example.com',
+  recipientDomain: 'b.example',
+  destination: 'Route/out',
+};
+const answers: Readonly<Record<string, unknown>> = {
+  'GET /blocks': [refusal],
+  'GET /queue': { total: 2, held: 0, mails: [queued], next: '2' },
+  'GET /queue?after=2': { total: 2, held: 0, mails: [{ ...queued, id: '0E3B.1.2' }], next: null },
+  'POST /queue/0E3B.1.1,0E3B.1.2/retry': {
+    results: [
+      { id: '0E3B.1.1', outcome: 'Done', detail: '' },
+      { id: '0E3B.1.2', outcome: 'Refused', detail: 'is being delivered now' },
+    ],
+  },
 };
 
 /** Runs a command on the namespace as one of the identities. */
@@ -266,6 +292,28 @@ describe('commands on a namespace', () => {
     expect(code).toBe(0);
     expect(JSON.parse(out)).toEqual({ refusals: [refusal] });
     const refused = await as(viewer, 'blocks');
+    expect(refused.code).toBe(1);
+    expect(refused.err).toMatch(/secrets is forbidden/);
+  });
+
+  it('queue asks the pods of the MTA with its token, page by page, and gives them orders', async () => {
+    const { code, out, err } = await as(editor, 'queue', 'list', '-o', 'json');
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(JSON.parse(out)).toEqual({
+      mails: [
+        { pod: 'mail-0', ...queued },
+        { pod: 'mail-0', ...queued, id: '0E3B.1.2' },
+      ],
+    });
+    const given = await as(editor, 'queue', 'retry', 'all', '--pod', 'mail-0');
+    expect(given.out).toBe('mail-0  0E3B.1.1  on its way\nmail-0  0E3B.1.2  is being delivered now\n');
+    expect(given.code).toBe(1);
+    const other = await as(editor, 'queue', 'list', '--pod', 'mail-7');
+    expect(other.code).toBe(2);
+    expect(other.err).toMatch(
+      /--pod mail-7: namespace .* has no such MTA pod with an address; there is mail-0/,
+    );
+    const refused = await as(viewer, 'queue', 'retry', 'all');
     expect(refused.code).toBe(1);
     expect(refused.err).toMatch(/secrets is forbidden/);
   });
