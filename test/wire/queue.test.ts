@@ -1,3 +1,5 @@
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   type QueueEnvelope,
@@ -214,6 +216,26 @@ test('G9, R6: bounce reports mail to its sender as if its time were over, held o
     expect(report).not.toContain('eyes');
   }
   expect((await mta.state()).ledger.expired).toBe(expired + 2);
+  await eventually(async () => (await mta.imbalance()) === 0, 'the books are closed');
+});
+
+test('G9: bounce is refused while the failure cannot be reported: the mail stays, and is counted once', async () => {
+  const id = await defer('told later');
+  const inbox = join(mta.directory, 'mail', 'a.example', 'user');
+  const aside = `${inbox}.aside`;
+  await rename(inbox, aside);
+  await writeFile(inbox, 'where the Maildir should be');
+  expect((await order('bounce', id))[0]).toMatchObject({
+    outcome: 'Refused',
+    detail: 'its failure cannot be reported now, so it stays: see the log',
+  });
+  expect(await show(id)).toMatchObject({ state: 'Deferred' });
+  await rm(inbox);
+  await rename(aside, inbox);
+  expect((await order('bounce', id))[0]?.outcome).toBe('Done');
+  expect((await mta.mailbox('a.example', 'user')).some((mail) => /^Subject: told later/m.test(mail))).toBe(
+    true,
+  );
   await eventually(async () => (await mta.imbalance()) === 0, 'the books are closed');
 });
 
