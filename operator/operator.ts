@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { pino } from 'pino';
 import { compile } from './compile/compile.ts';
-import { checkDkimRecord } from './observe/dkim-record.ts';
 import { type DnsOptions, defaultDnsOptions } from './observe/resolver.ts';
 import { createOperatorMetrics } from './operator-metrics.ts';
 import type { OperatorFlags } from './operator-options.ts';
@@ -15,7 +14,7 @@ import { createEventRecorder } from './platform/kubernetes/runtime/events.ts';
 import { type Election, joinElection } from './platform/kubernetes/runtime/leader.ts';
 import { MailOperator } from './platform/kubernetes/runtime/mail-operator.ts';
 import { Tenancy } from './platform/kubernetes/tenancy.ts';
-import { DkimChecks } from './reconcile/dkim-checks.ts';
+import { makeChecks } from './reconcile/checks.ts';
 import { HeldObjects } from './reconcile/held-objects.ts';
 import { generateKey } from './reconcile/keys.ts';
 import { reconcileTenant } from './reconcile/tenant.ts';
@@ -107,11 +106,12 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   });
   const dns: DnsOptions = { ...defaultDnsOptions, resolvers: options.resolvers, ...options.dns };
   const held = new HeldObjects();
-  const checks = new DkimChecks({
-    check: (want, signal) => checkDkimRecord(want, dns, now, signal),
-    record: (namespace, observation) => platform.recordDkim(namespace, observation),
-    failed: (namespace, want, error) =>
-      log.error(`DNS check of DkimKey ${namespace}/${want.dkimKey} broke: ${String(error)}`),
+  const checks = makeChecks({
+    dns,
+    recordDkim: (namespace, observation) => platform.recordDkim(namespace, observation),
+    recordMailDns: (namespace, observation) => platform.recordMailDns(namespace, observation),
+    failed: (namespace, object, error) =>
+      log.error(`DNS check of ${object} in ${namespace} broke: ${String(error)}`),
     signal: stopping.signal,
     now,
   });
@@ -134,7 +134,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
         render,
         held,
         now,
-        checkDkim: (where, want) => checks.start(where, want),
+        ...checks.start,
         generateKey,
         signal,
       });

@@ -8,6 +8,7 @@ import { type Compiled, findingsBy } from './findings.ts';
 import { compileGateways, type Gateway } from './gateway.ts';
 import { secretsRevisionOf } from './hashes.ts';
 import { hopKeyOf, hopKeyWants } from './hop-key.ts';
+import { type MailDns, mailDnsOf } from './mail-dns.ts';
 import type { MtaPolicy, Snapshot, StatusRecord, Translation, Want } from './model.ts';
 import { compileMta } from './mta-policy.ts';
 import { type Entry, entriesOf, objectsOf } from './objects.ts';
@@ -53,6 +54,9 @@ export function compile(snapshot: Snapshot): Translation {
       return [name, sliceOf(hosted, recipients, compileSubmission(hosted, references), acting)] as const;
     }),
   );
+  const mailDns = new Map<string, MailDns>(
+    [...domainSlices].map(([name, slice]) => [name, mailDnsOf(slice, { snapshot, references, gateways })]),
+  );
   const compiledLists = new Map(lists.map(({ entries: { list } }) => [list.key, list]));
   const mtas = snapshot.mtas
     .map(({ name }) => name)
@@ -77,6 +81,7 @@ export function compile(snapshot: Snapshot): Translation {
     dkimKeys,
     uses,
     domainSlices,
+    mailDns,
     slices: policySlices,
   };
   const guarded = guardedRoutes(entries, uses);
@@ -88,6 +93,7 @@ export function compile(snapshot: Snapshot): Translation {
     statuses: statusesOf(entries, compiled),
     wants: [
       ...dkim.wants,
+      ...[...mailDns.values()].flatMap(({ want }) => want ?? []),
       ...hopKeyWants(hopKey, mtas),
       ...finalizers,
       ...retentionWants(entries, snapshot),

@@ -4,7 +4,6 @@ import { countShadowed } from './access-lists.ts';
 import type { ConditionInput } from './conditions.ts';
 import { slicesOfKey } from './dkim-signing.ts';
 import { domainFields } from './domain-refs.ts';
-import type { DomainSlice } from './domain-slice.ts';
 import type { Domains } from './domains.ts';
 import type { Gateway } from './gateway.ts';
 import { domainConditions, domainStatusFields, type Surroundings } from './mail-domain-status.ts';
@@ -25,8 +24,6 @@ export interface Compiled extends Surroundings {
   readonly references: References;
   readonly routes: readonly CompiledRoute[];
   readonly uses: ReadonlyMap<string, readonly Use[]>;
-  /** By MailDomain name. */
-  readonly domainSlices: ReadonlyMap<string, DomainSlice>;
   readonly slices: Slices;
 }
 

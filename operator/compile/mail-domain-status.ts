@@ -6,6 +6,7 @@ import type { DkimTranslation } from './dkim.ts';
 import { type DomainSlice, gatewayOf } from './domain-slice.ts';
 import { findMta } from './domains.ts';
 import type { Gateway } from './gateway.ts';
+import type { MailDns } from './mail-dns.ts';
 import type { Snapshot } from './model.ts';
 import { shadowedRules } from './routing.ts';
 import { readyPods } from './status.ts';
@@ -19,6 +20,10 @@ export interface Surroundings {
   readonly tls: readonly Tls[];
   readonly dkimKeys: readonly DkimKey[];
   readonly dkim: DkimTranslation;
+  /** By MailDomain name. */
+  readonly domainSlices: ReadonlyMap<string, DomainSlice>;
+  /** By MailDomain name. */
+  readonly mailDns: ReadonlyMap<string, MailDns>;
 }
 
 /** The conditions of a MailDomain that do not count for Ready. @param slice undefined if it is not hosted */
@@ -30,17 +35,15 @@ export function domainConditions(
   const available = mtaAvailable(object, around.snapshot);
   if (slice === undefined) return [available];
   const { name } = object.metadata;
-  const signers = around.dkim.signers.get(object.spec.domain) ?? [];
+  const doctor = around.mailDns.get(name);
   return [
     available,
     dkimReady(name, around),
-    ...(['MxReady', 'SpfReady', 'DmarcReady'] as const).map((type) =>
-      condition(type, 'Unknown', 'NotChecked', 'DNS was not asked'),
-    ),
+    ...(doctor?.conditions ?? []),
     ...slice.recipients.conditions,
     ...shadowedRules(object, gatewayOf(around.gateways, name, false)),
     ...tlsAffected(name, around.tls),
-    ...unaligned(signers),
+    ...unaligned(slice, doctor?.alignment, around.domainSlices),
   ];
 }
 
@@ -116,8 +119,23 @@ function tlsAffected(mailDomain: string, policies: readonly Tls[]): ConditionInp
   return [condition('TlsPolicyAffected', 'True', 'TlsPolicyAffected', `TlsPolicy ${names.join(', ')}`)];
 }
 
-function unaligned(signers: readonly DkimSigner[]): ConditionInput[] {
-  if (signers.length > 0) return [];
+/**
+ * DmarcUnaligned (K1, K11): without a key of its own a domain's mail is signed with the fallback key, which counts for DMARC only if
+ * alignment is relaxed and the two share their organizational domain (RFC 9989 section 4.4.1).
+ */
+function unaligned(
+  { policy, hosted }: DomainSlice,
+  alignment: MailDns['alignment'],
+  slices: ReadonlyMap<string, DomainSlice>,
+): ConditionInput[] {
+  if (policy.dkim.length > 0) return [];
+  const organization = alignment?.dkim === 'Relaxed' ? alignment.organizationalDomain : undefined;
+  const fallbacks = [...slices.values()]
+    .filter((slice) => slice.hosted.mta === hosted.mta)
+    .flatMap((slice) => slice.policy.dkim.filter(({ fallback }) => fallback));
+  const aligned = ({ domain }: DkimSigner) =>
+    organization !== undefined && (domain === organization || domain.endsWith(`.${organization}`));
+  if (fallbacks.some(aligned)) return [];
   return [
     condition('DmarcUnaligned', 'True', 'DmarcUnaligned', 'No DkimKey of this domain is in the policy'),
   ];

@@ -94,9 +94,73 @@ export type DnsEndpointOutcome =
 
 export type DnsEndpointObservation = DnsEndpointOutcome & { readonly dkimKey: string };
 
+/** What DNS said, or that nobody gave a usable answer. `failures`: how many checks in a row got none; the value is then the last known. */
+export type DnsFact<T> =
+  | { readonly answered: true; readonly value: T; readonly failures: number }
+  | { readonly answered: false; readonly detail: string; readonly failures: number };
+
+/** Mail exchangers of a domain, by preference and name. */
+export interface MxFacts {
+  readonly exchangers: readonly {
+    /** Lower case, without a final dot; empty for the null MX (RFC 7505). */
+    readonly host: string;
+    readonly preference: number;
+    readonly addresses: readonly string[];
+  }[];
+  /** Addresses of the MTA's heloName; empty where no exchanger had to be compared with them. */
+  readonly ownAddresses: readonly string[];
+}
+
+/** SPF records of a domain, and what they say of each address (RFC 7208 section 2.6). */
+export interface SpfFacts {
+  /** Those that begin with `v=spf1`. */
+  readonly records: readonly string[];
+  /** One for each of the question's senders. */
+  readonly senders: readonly {
+    readonly what: string;
+    readonly verdicts: readonly {
+      readonly address: string;
+      readonly result: 'pass' | 'fail' | 'softfail' | 'neutral' | 'none' | 'permerror';
+      /** Why a record cannot be evaluated. */
+      readonly detail?: string;
+    }[];
+  }[];
+}
+
+/** TXT records at `_dmarc.<name>`, for the domain and each name above it that the tree walk asks about (RFC 9989 section 4.10). */
+export type DmarcFacts = readonly { readonly name: string; readonly records: readonly string[] }[];
+
+/** Servers from which mail of a domain goes out to the world. */
+export interface MailSender {
+  /** `MTA default`, `Route dlp`: for people. */
+  readonly what: string;
+  /** Those that are declared. */
+  readonly addresses: readonly string[];
+  /** A name that leads to its addresses. */
+  readonly host?: { readonly name: string; readonly lookupMx: boolean };
+  /** What to say where no public address is known. */
+  readonly unknown: string;
+}
+
+/** The outcome of one look at the MX, SPF and DMARC records of a MailDomain, kept by the platform between reconciles. */
+export interface MailDnsObservation {
+  readonly mailDomain: string;
+  /** Of the want: an answer to another question does not count. */
+  readonly question: string;
+  /** Milliseconds since the epoch. */
+  readonly checkedAt: number;
+  /** How many checks before this one said the same. */
+  readonly unchanged: number;
+  readonly mx: DnsFact<MxFacts>;
+  readonly spf: DnsFact<SpfFacts>;
+  readonly dmarc: DnsFact<DmarcFacts>;
+}
+
 interface Observed {
   readonly pods: readonly PodObservation[];
   readonly dkim: readonly DkimObservation[];
+  /** The last look at each MailDomain's records; undefined: nobody here looks, so none is wanted. */
+  readonly mailDns?: readonly MailDnsObservation[];
   readonly routeProbes: Readonly<Record<string, RouteProbe>>;
   /** The last outcome for each DkimKey that has or had one. */
   readonly dnsEndpoints?: readonly DnsEndpointObservation[];
@@ -169,6 +233,18 @@ export type Want =
       readonly value: string;
       readonly publicKeySHA256: string;
       readonly scope: 'Authoritative' | 'Recursive';
+      /** Milliseconds since the epoch; in the past: now. */
+      readonly due: number;
+    }
+  /** Look at the MX, SPF and DMARC records of a MailDomain (D3, O5, K11). */
+  | {
+      readonly kind: 'checkMailDns';
+      readonly mailDomain: string;
+      readonly domain: string;
+      readonly heloName: string;
+      readonly senders: readonly MailSender[];
+      /** Equal for equal questions. */
+      readonly question: string;
       /** Milliseconds since the epoch; in the past: now. */
       readonly due: number;
     }

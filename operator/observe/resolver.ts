@@ -29,6 +29,11 @@ export type DnsOutcome<T> =
   | { readonly kind: 'none' }
   | { readonly kind: 'failed'; readonly code: string; readonly detail: string };
 
+export interface MailExchanger {
+  readonly exchange: string;
+  readonly priority: number;
+}
+
 /** Questions to one server, or to the recursive resolvers. None of them throws for an answer. */
 export interface DnsClient {
   /** One string per TXT record, its parts joined (RFC 6376 section 3.6.2.2). */
@@ -37,6 +42,12 @@ export interface DnsClient {
   nameServers(name: string): Promise<DnsOutcome<readonly string[]>>;
   /** IPv4 addresses, or IPv6 ones if there are none. */
   addresses(name: string): Promise<DnsOutcome<readonly string[]>>;
+  ipv4(name: string): Promise<DnsOutcome<readonly string[]>>;
+  ipv6(name: string): Promise<DnsOutcome<readonly string[]>>;
+  /** In no order. A null MX (RFC 7505) has an empty name. */
+  mailExchangers(name: string): Promise<DnsOutcome<readonly MailExchanger[]>>;
+  /** Names under `in-addr.arpa` or `ip6.arpa`. */
+  pointers(name: string): Promise<DnsOutcome<readonly string[]>>;
 }
 
 /**
@@ -75,6 +86,10 @@ export function openDnsClient(
     txt: (name) => ask(async () => (await resolver.resolveTxt(name)).map((strings) => strings.join(''))),
     cname: async (name) => first(await ask(() => resolver.resolveCname(name))),
     nameServers: (name) => ask(() => resolver.resolveNs(name)),
+    ipv4: (name) => ask(() => resolver.resolve4(name)),
+    ipv6: (name) => ask(() => resolver.resolve6(name)),
+    mailExchangers: (name) => ask(() => resolver.resolveMx(name)),
+    pointers: (name) => ask(() => resolver.resolvePtr(name)),
     addresses: async (name) => {
       const ipv4 = await ask(() => resolver.resolve4(name));
       return ipv4.kind === 'none' ? ask(() => resolver.resolve6(name)) : ipv4;

@@ -1,5 +1,5 @@
 import type { PosternObject } from '../api/index.ts';
-import type { Snapshot, StatusRecord, Want } from '../compile/model.ts';
+import type { MailDnsObservation, Snapshot, StatusRecord, Want } from '../compile/model.ts';
 
 /** Files for one MTA, rendered: what lies in the policy directory (hot) and what the process starts with (cold). */
 export interface RenderedMta {
@@ -66,4 +66,6 @@ export interface Platform {
   setRouteFinalizer(namespace: string, route: string, present: boolean, signal: AbortSignal): Promise<void>;
   /** Keeps the outcome of a DNS check for the next snapshot. */
   recordDkim(namespace: string, observation: Snapshot['observed']['dkim'][number]): void;
+  /** Joins the outcome of a look at a domain's records with what is remembered of them. */
+  recordMailDns(namespace: string, observation: MailDnsObservation): void;
 }

@@ -68,6 +68,7 @@ function recordingPlatform(calls: string[], failing: readonly string[] = []): Pl
     deleteKey: (_, { secretName, revision }) => act(`delete ${secretName} ${revision}`),
     setRouteFinalizer: (_, route, present) => act(`finalizer ${route} ${present}`),
     recordDkim: () => undefined,
+    recordMailDns: () => undefined,
   };
 }
 
@@ -82,6 +83,7 @@ function deps(translate: (round: number) => Translation, more: Partial<TenantDep
     held: new HeldObjects(),
     now: () => 1_000,
     checkDkim: () => undefined,
+    checkMailDns: () => undefined,
     generateKey: async () => ({ key: 'PEM' }),
     signal: new AbortController().signal,
     ...more,
@@ -108,6 +110,11 @@ function checkDkim(due: number): Want {
     scope: 'Authoritative',
     due,
   };
+}
+
+function checkMailDns(mailDomain: string, due: number): Want {
+  const question = { domain: 'a.test', heloName: 'mx.a.test', senders: [], question: 'q' };
+  return { kind: 'checkMailDns', mailDomain, ...question, due };
 }
 
 describe('reconcileTenant', () => {
@@ -172,6 +179,19 @@ describe('reconcileTenant', () => {
     );
     expect(started).toEqual([500]);
     expect(outcome).toEqual({ nextDue: 7_000 });
+  });
+
+  it('D3, O5, K11: the same holds for looks at the records of domains', async () => {
+    const started: string[] = [];
+    const outcome = await reconcileTenant(
+      'acme',
+      recordingPlatform([]),
+      deps(() => ({ ...empty, wants: [checkMailDns('now', 1_000), checkMailDns('later', 5_000)] }), {
+        checkMailDns: (_, { mailDomain }) => started.push(mailDomain),
+      }),
+    );
+    expect(started).toEqual(['now']);
+    expect(outcome).toEqual({ nextDue: 5_000 });
   });
 
   it('a moment to compile again that has passed means now, never the past', async () => {

@@ -16,12 +16,15 @@ export interface TenantDeps {
    * platform and the namespace reconciled again. Name servers may take half a minute, and no edit waits for them.
    */
   readonly checkDkim: (namespace: string, want: CheckDkim) => void;
+  /** The same for the MX, SPF and DMARC records of a domain. */
+  readonly checkMailDns: (namespace: string, want: CheckMailDns) => void;
   /** Makes a key, off the event loop. */
   readonly generateKey: (want: MakeKey) => Promise<{ readonly key: string }>;
   readonly signal: AbortSignal;
 }
 
 export type CheckDkim = Extract<Want, { kind: 'checkDkim' }>;
+export type CheckMailDns = Extract<Want, { kind: 'checkMailDns' }>;
 
 export interface TenantOutcome {
   /** Milliseconds since the epoch at which the namespace is to be reconciled though nothing changed. */
@@ -95,6 +98,7 @@ async function note(namespace: string, platform: Platform, want: Want, signal: A
 function startChecks(namespace: string, wants: readonly Want[], deps: TenantDeps): void {
   for (const want of wants) {
     if (want.kind === 'checkDkim' && want.due <= deps.now()) deps.checkDkim(namespace, want);
+    if (want.kind === 'checkMailDns' && want.due <= deps.now()) deps.checkMailDns(namespace, want);
   }
 }
 
@@ -103,7 +107,8 @@ function nextDue(wants: readonly Want[], now: number): TenantOutcome {
   let earliest = Number.POSITIVE_INFINITY;
   for (const want of wants) {
     if (want.kind === 'recompile') earliest = Math.min(earliest, Math.max(want.due, now));
-    if (want.kind === 'checkDkim' && want.due > now) earliest = Math.min(earliest, want.due);
+    const checks = want.kind === 'checkDkim' || want.kind === 'checkMailDns';
+    if (checks && want.due > now) earliest = Math.min(earliest, want.due);
   }
   return Number.isFinite(earliest) ? { nextDue: earliest } : {};
 }

@@ -1,9 +1,17 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ObjectStatus, PosternObject } from '../../api/index.ts';
 import { keyAnnotations, keyFinalizer } from '../../compile/dkim-secret.ts';
-import type { CompileOptions, DkimObservation, Snapshot, StatusRecord, Want } from '../../compile/model.ts';
+import type {
+  CompileOptions,
+  DkimObservation,
+  MailDnsObservation,
+  Snapshot,
+  StatusRecord,
+  Want,
+} from '../../compile/model.ts';
 import type { ConditionSample } from '../../operator-metrics.ts';
 import { keySecret, type MakeKey } from '../../reconcile/keys.ts';
+import { rememberMailDns } from '../../reconcile/mail-dns-memory.ts';
 import type { Platform, RenderedMta } from '../platform.ts';
 import type { CachedObject, CachedWorkload } from './cached.ts';
 import { deliverObjects } from './delivery.ts';
@@ -268,6 +276,13 @@ export class KubernetesPlatform implements Platform {
 
   recordDkim(namespace: string, observation: DkimObservation): void {
     this.tenant(namespace).dkim.set(observation.dkimKey, observation);
+    this.options.operator.queue.add(namespace);
+  }
+
+  recordMailDns(namespace: string, observation: MailDnsObservation): void {
+    const { mailDns } = this.tenant(namespace);
+    const { mailDomain } = observation;
+    mailDns.set(mailDomain, rememberMailDns(mailDns.get(mailDomain), observation));
     this.options.operator.queue.add(namespace);
   }
 

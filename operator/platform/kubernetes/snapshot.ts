@@ -47,11 +47,8 @@ export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
   ]);
   tenant.observed = observed;
   const pods = [...observed.values()].flat().map(({ observation }) => observation);
-  const dkimKeys = new Set(
-    objects.filter(({ kind }) => kind === 'DkimKey').map(({ metadata }) => metadata.name),
-  );
-  for (const notes of [tenant.dkim, tenant.dnsEndpoints])
-    for (const name of notes.keys()) if (!dkimKeys.has(name)) notes.delete(name);
+  retainNotes(objects, 'DkimKey', [tenant.dkim, tenant.dnsEndpoints]);
+  retainNotes(objects, 'MailDomain', [tenant.mailDns]);
   return Object.freeze({
     namespace: tenant.namespace,
     objects,
@@ -61,12 +58,23 @@ export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
     observed: {
       pods,
       dkim: [...tenant.dkim.values()],
+      mailDns: [...tenant.mailDns.values()],
       routeProbes: worstProbes(pods),
       dnsEndpoints: [...tenant.dnsEndpoints.values()],
     },
     now,
     options,
   });
+}
+
+/** Forgets what was noted of objects that are gone. */
+function retainNotes(
+  objects: readonly PosternObject[],
+  kind: PosternObject['kind'],
+  notes: readonly Map<string, unknown>[],
+): void {
+  const names = new Set(objects.filter((one) => one.kind === kind).map(({ metadata }) => metadata.name));
+  for (const map of notes) for (const name of map.keys()) if (!names.has(name)) map.delete(name);
 }
 
 /** What the paused ones may be compiled as: these need the Secrets and ConfigMaps that they named before (G16). */

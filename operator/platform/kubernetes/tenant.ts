@@ -1,5 +1,5 @@
 import { kindNames } from '../../../bundle/source.ts';
-import type { DkimObservation, DnsEndpointObservation } from '../../compile/model.ts';
+import type { DkimObservation, DnsEndpointObservation, MailDnsObservation } from '../../compile/model.ts';
 import type { ConditionSample } from '../../operator-metrics.ts';
 import { AllowedDomains } from './allowed-domains.ts';
 import type { CachedObject, CachedPod, CachedWorkload } from './cached.ts';
@@ -19,6 +19,8 @@ export class Tenant {
   readonly statuses: StatusWriter;
   /** Last DNS check by name of the DkimKey. */
   readonly dkim = new Map<string, DkimObservation>();
+  /** What is remembered of its records, by name of the MailDomain. */
+  readonly mailDns = new Map<string, MailDnsObservation>();
   /** What came of its DNSEndpoint, by name of the DkimKey. */
   readonly dnsEndpoints = new Map<string, DnsEndpointObservation>();
   /** By name of the MTA. */

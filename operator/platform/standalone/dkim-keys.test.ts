@@ -72,6 +72,7 @@ async function work(): Promise<number | undefined> {
     held: new HeldObjects(),
     now: () => now,
     checkDkim: () => {},
+    checkMailDns: () => {},
     generateKey,
     signal: AbortSignal.timeout(30_000),
   });

@@ -2,8 +2,16 @@ import { canonicalJson } from '../../../bundle/canonical.ts';
 import type { MtaSettings, ObjectStatus } from '../../api/index.ts';
 import { retiredUntil } from '../../compile/dkim-retention.ts';
 import { keyAnnotations, secretNameOf } from '../../compile/dkim-secret.ts';
-import type { DkimObservation, PodObservation, Snapshot, StatusRecord, Want } from '../../compile/model.ts';
+import type {
+  DkimObservation,
+  MailDnsObservation,
+  PodObservation,
+  Snapshot,
+  StatusRecord,
+  Want,
+} from '../../compile/model.ts';
 import { keySecret, type MakeKey } from '../../reconcile/keys.ts';
+import { rememberMailDns } from '../../reconcile/mail-dns-memory.ts';
 import type { Platform, RenderedMta } from '../platform.ts';
 import { writeVolume } from './atomic-volume.ts';
 import { type FolderContents, readContents } from './contents.ts';
@@ -45,6 +53,7 @@ export class StandalonePlatform implements Platform {
   private readonly options: StandalonePlatformOptions;
   private readonly secretFiles: SecretFiles;
   private readonly dkim = new Map<string, DkimObservation>();
+  private readonly mailDns = new Map<string, MailDnsObservation>();
   private store: Store = emptyStore;
   private statuses: ReadonlyMap<string, ObjectStatus> = new Map();
   private shown: ReadonlyMap<string, ShownStatus> = new Map();
@@ -121,6 +130,7 @@ export class StandalonePlatform implements Platform {
           : { ok: true, value: this.settings },
       pods: pods(),
       dkim: [...this.dkim.values()],
+      mailDns: [...this.mailDns.values()],
       now: now(),
     });
   }
@@ -204,6 +214,11 @@ export class StandalonePlatform implements Platform {
 
   recordDkim(_namespace: string, observation: DkimObservation): void {
     this.dkim.set(observation.dkimKey, observation);
+  }
+
+  recordMailDns(_namespace: string, observation: MailDnsObservation): void {
+    const { mailDomain } = observation;
+    this.mailDns.set(mailDomain, rememberMailDns(this.mailDns.get(mailDomain), observation));
   }
 }
 

@@ -2,6 +2,7 @@ import type { ObjectStatus, PosternObject } from '../../api/index.ts';
 import type {
   DkimObservation,
   DnsEndpointObservation,
+  MailDnsObservation,
   MtaRecord,
   PodObservation,
   SecretRecord,
@@ -24,6 +25,8 @@ export interface SnapshotSources {
   readonly settings: MtaRecord['settings'];
   readonly pods: readonly PodObservation[];
   readonly dkim: readonly DkimObservation[];
+  /** Undefined: nobody looks at the records of domains. */
+  readonly mailDns?: readonly MailDnsObservation[];
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
@@ -33,7 +36,7 @@ const loopback = ['127.0.0.0/8', '::1/128'];
 
 /** What a compilation of a folder reads: the same plain data that the cluster gives. */
 export function makeSnapshot(sources: SnapshotSources): Snapshot {
-  const { contents, store, statuses, keys, revisionKey, settings, pods, dkim, now } = sources;
+  const { contents, store, statuses, keys, revisionKey, settings, pods, dkim, mailDns, now } = sources;
   const objects = [...store.objects].map(([key, { object }]) => withStatus(object, statuses.get(key)));
   // A Secret of the folder goes before a made one of the same name: whoever writes it means it.
   const secrets = new Map<string, SecretRecord>();
@@ -52,6 +55,7 @@ export function makeSnapshot(sources: SnapshotSources): Snapshot {
     observed: {
       pods,
       dkim,
+      ...(mailDns === undefined ? {} : { mailDns }),
       routeProbes: worstProbes(pods),
       dnsEndpoints: objects.flatMap(withoutExternalDns),
     },

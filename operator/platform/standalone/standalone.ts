@@ -3,9 +3,8 @@ import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { MtaSettings } from '../../api/index.ts';
 import type { MtaPolicy, Snapshot, Translation } from '../../compile/model.ts';
-import { checkDkimRecord } from '../../observe/dkim-record.ts';
 import type { DnsOptions } from '../../observe/resolver.ts';
-import { DkimChecks } from '../../reconcile/dkim-checks.ts';
+import { type Checks, makeChecks } from '../../reconcile/checks.ts';
 import { HeldObjects } from '../../reconcile/held-objects.ts';
 import { generateKey } from '../../reconcile/keys.ts';
 import { reconcileTenant } from '../../reconcile/tenant.ts';
@@ -67,7 +66,7 @@ export class Standalone {
   private readonly stopping = new AbortController();
   private readonly held = new HeldObjects();
   private readonly platform: StandalonePlatform;
-  private readonly checks: DkimChecks;
+  private readonly checks: Checks;
   private readonly mta: MtaProcess;
   private readonly watch: FolderWatch;
   private readonly reader: FolderReader;
@@ -96,14 +95,18 @@ export class Standalone {
       delivered: (rendered, settings) => this.delivered(rendered, settings),
       reported: events.reported,
     });
-    this.checks = new DkimChecks({
-      check: (want, signal) => checkDkimRecord(want, options.dns, now, signal),
-      record: (served, observation) => {
+    this.checks = makeChecks({
+      dns: options.dns,
+      recordDkim: (served, observation) => {
         this.platform.recordDkim(served, observation);
         this.enqueue();
       },
-      failed: (_namespace, want, error) =>
-        events.trouble(`DkimKey ${want.dkimKey}: the DNS check broke: ${textOf(error)}`),
+      recordMailDns: (served, observation) => {
+        this.platform.recordMailDns(served, observation);
+        this.enqueue();
+      },
+      failed: (_namespace, object, error) =>
+        events.trouble(`${object}: the DNS check broke: ${textOf(error)}`),
       signal: this.stopping.signal,
       now,
     });
@@ -208,7 +211,7 @@ export class Standalone {
       render,
       held: this.held,
       now,
-      checkDkim: (namespace, want) => this.checks.start(namespace, want),
+      ...this.checks.start,
       generateKey,
       signal: this.stopping.signal,
     });

@@ -1,6 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { DkimObservation } from '../compile/model.ts';
-import { DkimChecks, type DkimChecksOptions } from './dkim-checks.ts';
+import { DnsChecks, type DnsChecksOptions } from './dns-checks.ts';
 import type { CheckDkim } from './tenant.ts';
 
 const want: CheckDkim = {
@@ -20,8 +20,11 @@ const observation: DkimObservation = {
   nameservers: [],
 };
 
-function checks(options: Partial<DkimChecksOptions>, events: string[]): DkimChecks {
-  return new DkimChecks({
+type Options = DnsChecksOptions<CheckDkim, DkimObservation>;
+
+function checks(options: Partial<Options>, events: string[]): DnsChecks<CheckDkim, DkimObservation> {
+  return new DnsChecks({
+    question: ({ host }) => host,
     check: async () => observation,
     record: (namespace) => events.push(`record ${namespace}`),
     failed: (namespace) => events.push(`failed ${namespace}`),
@@ -31,7 +34,7 @@ function checks(options: Partial<DkimChecksOptions>, events: string[]): DkimChec
   });
 }
 
-describe('DkimChecks', () => {
+describe('DnsChecks', () => {
   it('K9: one question at a time goes to the name servers, however often it is asked', async () => {
     const events: string[] = [];
     let asked = 0;
@@ -62,6 +65,24 @@ describe('DkimChecks', () => {
       await resting.idle();
     }
     expect(events).toEqual(['failed acme', 'failed acme']);
+  });
+
+  it('so many run at a time as may, and the others follow in order', async () => {
+    const events: string[] = [];
+    const open: { host: string; answer: () => void }[] = [];
+    const check = ({ host }: CheckDkim) =>
+      new Promise<DkimObservation>((answer) => open.push({ host, answer: () => answer(observation) }));
+    const running = checks({ check, concurrency: 2 }, events);
+    for (const host of ['a', 'b', 'c', 'd', 'e']) running.start(host, { ...want, host });
+    await Promise.resolve();
+    expect(open.map(({ host }) => host)).toEqual(['a', 'b']);
+    for (let at = 0; at < 5; at += 1) {
+      open[at]?.answer();
+      await vi.waitFor(() => expect(open.length).toBe(Math.min(at + 3, 5)));
+    }
+    await running.idle();
+    expect(open.map(({ host }) => host)).toEqual(['a', 'b', 'c', 'd', 'e']);
+    expect(events).toHaveLength(5);
   });
 
   it('what ends after the stop is not recorded', async () => {
