@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
-import { formatListenAddress, listenAddress } from '../../mta/options.ts';
 import { compile } from '../../operator/compile/compile.ts';
 import { defaultDnsOptions } from '../../operator/observe/resolver.ts';
 import { Standalone, type StandaloneEvents } from '../../operator/platform/standalone/standalone.ts';
 import { render } from '../../operator/render/render.ts';
 import { parseRange } from '../../policy/ip/range.ts';
 import { Misuse } from '../failure.ts';
+import { listen } from '../listen.ts';
 import { type Format, outputOption } from '../output.ts';
 import type { Shell } from '../shell.ts';
 import { defaultState, machineName } from '../snapshot.ts';
@@ -67,11 +67,7 @@ export function standaloneCommand(shell: Shell): Command {
     )
     .option('--http <address:port>', '/state, /metrics, /healthz, /readyz', listen, '127.0.0.1:8025')
     .option('--tls <dir>', 'folder with tls.crt and tls.key (default: a self-signed certificate)')
-    .option(
-      '--resolver <address:port>',
-      'name server for DKIM checks (default: those of the machine)',
-      listen,
-    )
+    .option('--resolver <address:port>', 'name server to ask (default: those of the machine)', listen)
     .option('--proxy-from <cidr,...>', 'load balancers whose PROXY line is believed', ranges, [])
     .addOption(outputOption())
     .addHelpText('after', examples)
@@ -116,10 +112,6 @@ const off = 'off';
 
 function listenOrOff(text: string): string {
   return text === off ? off : listen(text);
-}
-
-function listen(text: string): string {
-  return formatListenAddress(listenAddress(text));
 }
 
 function ranges(text: string): readonly string[] {

@@ -357,12 +357,19 @@ describe('K11: mail that is signed with the fallback key', () => {
     const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' });
     const key = { 'tls.key': secret(new TextEncoder().encode(String(pem))) };
     const secrets = [
-      { name: 'brought', type: 'Opaque', labels: {}, annotations: {}, revision: '1', data: key },
+      {
+        name: 'brought',
+        type: 'Opaque',
+        labels: { 'postern.dev/use': 'dkim-key' },
+        annotations: {},
+        revision: '1',
+        data: key,
+      },
     ];
     const before = { ...snapshotOf({ objects }), secrets };
     const mailDns = compile(before).wants.flatMap((want) =>
       want.kind === 'checkMailDns' && want.mailDomain === 'a'
-        ? seen({ dmarc: answered([{ name: 'provider.test', records: [record] }]) })(want)
+        ? seen({ dmarc: answered([{ name: domain.replace('sub.', ''), records: [record] }]) })(want)
         : [],
     );
     const { statuses } = compile({ ...before, observed: { ...before.observed, mailDns } });

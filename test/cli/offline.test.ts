@@ -322,18 +322,58 @@ spec: {host: oldserver}
     expect(answer.objects).toHaveLength(3);
   });
 
-  it('D3: dns prints the MX record, ready for a zone file', async () => {
+  it('D3, O5, K11: dns prints the MX record and the first SPF and DMARC records, ready for a zone file', async () => {
     const { code, out } = await postern('dns', '-f', folder, '-o', 'json');
     expect(code).toBe(0);
-    expect(JSON.parse(out).records).toEqual([
-      {
-        name: 'example.com',
-        type: 'MX',
-        value: '10 mx.example.com.',
-        object: 'MailDomain/example-com',
-        zoneFileLine: 'example.com. IN MX 10 mx.example.com.',
-      },
-    ]);
+    const object = 'MailDomain/example-com';
+    const spf = 'v=spf1 a:mx.example.com -all';
+    const dmarc = 'v=DMARC1; p=none; rua=mailto:postmaster@example.com';
+    expect(JSON.parse(out)).toEqual({
+      records: [
+        {
+          name: 'example.com',
+          type: 'MX',
+          value: '10 mx.example.com.',
+          object,
+          zoneFileLine: 'example.com. IN MX 10 mx.example.com.',
+        },
+        {
+          name: 'example.com',
+          type: 'TXT',
+          value: spf,
+          object,
+          zoneFileLine: `example.com. IN TXT "${spf}"`,
+        },
+        {
+          name: '_dmarc.example.com',
+          type: 'TXT',
+          value: dmarc,
+          object,
+          zoneFileLine: `_dmarc.example.com. IN TXT "${dmarc}"`,
+        },
+      ],
+    });
+  });
+
+  it('dns --check says what it was not told: a resolver that does not answer', async () => {
+    const { code, out } = await postern(
+      'dns',
+      '-f',
+      folder,
+      '--check',
+      '--resolver',
+      '127.0.0.1:9',
+      '-o',
+      'json',
+    );
+    expect(code).toBe(1);
+    expect(JSON.parse(out).checks).toMatchObject(
+      ['MxReady', 'SpfReady', 'DmarcReady'].map((type) => ({
+        type,
+        status: 'Unknown',
+        reason: 'ResolverError',
+      })),
+    );
   });
 });
 
