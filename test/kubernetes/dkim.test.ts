@@ -110,6 +110,23 @@ test('K7: the record is published with nsupdate, and found', async () => {
   await space.waitForCondition('dkimkeys', 'signed', 'Published', /^True/);
 });
 
+test('D3, O5, K11: the records of the domain are looked at, told in its status, and looked for again within minutes', async () => {
+  await space.waitForCondition('maildomains', 'signed', 'MxReady', /^False\/RecordNotFound/);
+  await space.waitForCondition('maildomains', 'signed', 'SpfReady', /^False\/RecordNotFound/);
+  await space.waitForCondition('maildomains', 'signed', 'DmarcReady', /^False\/RecordNotFound/);
+  // None of them counts for Ready.
+  await space.waitForCondition('maildomains', 'signed', 'Ready', /^True/);
+  await server.update(
+    'update add signed.example. 1 MX 10 mx.example.com.',
+    'update add signed.example. 1 TXT "v=spf1 ip4:192.0.2.1 -all"',
+    'update add _dmarc.signed.example. 1 TXT "v=DMARC1; p=reject"',
+  );
+  clock.ahead += 5 * 60_000;
+  await space.waitForCondition('maildomains', 'signed', 'DmarcReady', /^True.*Policy reject/);
+  await space.waitForCondition('maildomains', 'signed', 'SpfReady', /^Unknown\/NotChecked.*egressAddresses/);
+  await space.waitForCondition('maildomains', 'signed', 'MxReady', /^True/);
+});
+
 test('K16: that the record was seen is noted on the key itself', async () => {
   const secret = await waitFor(
     'the annotation on the Secret',

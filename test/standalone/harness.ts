@@ -21,6 +21,8 @@ export interface StandaloneSetup {
   readonly proxyFrom?: readonly string[];
   /** Listens for accounts too. */
   readonly submission?: boolean;
+  /** Name server, `address:port`; by default nobody: no test asks those of the machine about senders and domains. */
+  readonly resolver?: string;
 }
 
 /** A running `postern standalone`, as a user starts it. */
@@ -41,7 +43,7 @@ export interface RunningStandalone {
 
 /** Writes the folder, starts the program on free ports and waits until it says that it is ready. */
 export async function startStandalone(setup: StandaloneSetup): Promise<RunningStandalone> {
-  const { directory, folder, files, proxyFrom = [], submission = false } = setup;
+  const { directory, folder, files, proxyFrom = [], submission = false, resolver = '127.0.0.1:9' } = setup;
   await mkdir(folder, { recursive: true });
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
   const state = join(directory, 'state');
@@ -60,9 +62,8 @@ export async function startStandalone(setup: StandaloneSetup): Promise<RunningSt
     'off',
     '--http',
     free,
-    // Nobody listens there: no test asks the name servers of the machine about senders.
     '--resolver',
-    '127.0.0.1:9',
+    resolver,
     ...(proxyFrom.length === 0 ? [] : ['--proxy-from', proxyFrom.join(',')]),
   ]);
   let output = '';
