@@ -282,7 +282,7 @@ export const conditionTypes = {
     },
   },
   MxReady: {
-    meaning: 'The MX records of the domain lead to this MTA or to its gateway.',
+    meaning: 'The MX records of the domain lead to this MTA, or with a gateway to that alone.',
     warning: false,
     reasons: {
       MxReady: isTrue('Nothing to do.'),
@@ -303,23 +303,28 @@ export const conditionTypes = {
     reasons: {
       SpfReady: isTrue('Nothing to do.'),
       ...pending,
-      NotChecked: isUnknown('DNS was not asked: nothing is known about this record.'),
+      NotChecked: isUnknown(
+        'DNS was not asked, or it is not known which addresses mail leaves from: correct what the message names.',
+      ),
       RecordNotFound: isFalse('The domain has no SPF record: publish the one in the message.'),
-      ValueMismatch: isFalse('The SPF record leaves out an address: add the text in the message.'),
+      ValueMismatch: isFalse(
+        'The SPF record leaves out an address, or receivers cannot use it: do what the message says.',
+      ),
       ResolverError: isUnknown(
         'The name servers do not answer: correct the delegation or the resolver of the operator.',
       ),
     },
   },
   DmarcReady: {
-    meaning: 'The domain publishes a DMARC policy that its mail meets.',
+    meaning:
+      'The domain, or its organizational domain, publishes a DMARC policy. DmarcUnaligned says whether mail meets it.',
     warning: false,
     reasons: {
       DmarcReady: isTrue('Nothing to do.'),
       ...pending,
       NotChecked: isUnknown('DNS was not asked: nothing is known about this record.'),
       RecordNotFound: isFalse('The domain has no DMARC record: publish the one in the message.'),
-      ValueMismatch: isFalse('The DMARC record is invalid: publish the one in the message.'),
+      ValueMismatch: isFalse('The DMARC record is invalid: correct it, or publish the one in the message.'),
       ResolverError: isUnknown(
         'The name servers do not answer: correct the delegation or the resolver of the operator.',
       ),
@@ -433,7 +438,11 @@ export const conditionTypes = {
   DmarcUnaligned: {
     meaning: 'Mail of the domain is signed for another domain, or not at all.',
     warning: true,
-    reasons: { DmarcUnaligned: isTrue('Create a DkimKey for the domain, so that DMARC passes.') },
+    reasons: {
+      DmarcUnaligned: isTrue(
+        'Create a DkimKey for the domain: DMARC then passes by its signature, not by SPF alone.',
+      ),
+    },
   },
   QueueStranded: {
     meaning: 'A queue volume with mail has no ready pod.',

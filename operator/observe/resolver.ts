@@ -29,7 +29,7 @@ export type DnsOutcome<T> =
   | { readonly kind: 'none' }
   | { readonly kind: 'failed'; readonly code: string; readonly detail: string };
 
-export interface MailExchanger {
+interface MailExchanger {
   readonly exchange: string;
   readonly priority: number;
 }

@@ -1,3 +1,4 @@
+import { authenticate } from 'mailauth';
 import { describe, expect, test } from 'vitest';
 import { signMessage } from '../../mta/signer/signature.ts';
 import { verifiers } from '../parts/dkim-verifiers.ts';
@@ -76,4 +77,22 @@ test('K10: the whole body is signed, with relaxed canonicalization, and h= names
   const times = (wanted: string) => names.filter((name) => name === wanted).length;
   expect(['From', 'To', 'Cc', 'Subject', 'Reply-To'].map(times)).toEqual([2, 3, 3, 2, 1]);
   for (const line of field.split('\r\n')) expect(line.length).toBeLessThan(79);
+});
+
+test('K11: the signature is aligned under strict DMARC without SPF, and that of another domain is not', async () => {
+  const policy = { '_dmarc.a.example': 'v=DMARC1; p=reject; adkim=s; aspf=s' };
+  const dmarcOf = async (key: typeof rsa) => {
+    const known: Readonly<Record<string, string>> = { ...publish(key).records, ...policy };
+    const resolver = async (name: string, type: string) => {
+      const record = type === 'TXT' ? known[name] : undefined;
+      if (record !== undefined) return [[record]];
+      throw Object.assign(new Error(`no ${name}`), { code: 'ENOTFOUND' });
+    };
+    const message = unstuffed(await signed(corpus['plain'] ?? '', [key]));
+    const envelope = { ip: '192.0.2.1', helo: 'mx.b.example', sender: '' };
+    const { dmarc } = await authenticate(message, { resolver, disableBimi: true, ...envelope });
+    return dmarc === false ? 'none' : dmarc.status.result;
+  };
+  expect(await dmarcOf(rsa)).toBe('pass');
+  expect(await dmarcOf(makeKey('mail.a.example', 'sub'))).toBe('fail');
 });

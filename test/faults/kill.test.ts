@@ -229,6 +229,8 @@ test('X5: a real process, SIGKILLed when its key has been stored and before it h
     '127.0.0.1:0',
     '--log-level',
     'silent',
+    '--resolver',
+    '127.0.0.1:9',
   ];
   // Without a grace time, stop() is a SIGKILL.
   const child = startChild(process.execPath, args, { name: 'operator' });
