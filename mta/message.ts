@@ -24,6 +24,8 @@ export class Message {
   /** Octets without dot-stuffing, counted on even when they are no longer kept. */
   size = 0;
   private readonly maxBytes: number;
+  /** What `headers` has read, and of how many lines: it is asked several times for the same message. */
+  private read: { lines: number; fields: ReturnType<typeof readHeaders> } | undefined;
 
   /** @param maxBytes beyond this size lines are counted and dropped: the message will be refused anyway. */
   constructor(maxBytes: number) {
@@ -73,7 +75,11 @@ export class Message {
 
   /** Header fields in order, as the policy (and `postern explain`) reads them. */
   headers(): ReturnType<typeof readHeaders> {
-    return readHeaders(this.headerLines().map(textOf).join(''));
+    const lines = this.lines.length;
+    if (this.read?.lines !== lines) {
+      this.read = { lines, fields: readHeaders(this.headerLines().map(textOf).join('')) };
+    }
+    return this.read.fields;
   }
 
   /** A header that nobody can want to read; a second From could hide at its end. */

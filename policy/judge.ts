@@ -36,6 +36,7 @@ export function judgeRcpt(policy: Policy | undefined, facts: RcptFacts): Verdict
   return settle(
     runStages(order.rcpt, facts, scope),
     accept([facts.recipient], () => {
+      if (policy.audited.size === 0) return undefined;
       const audited = rcptScope(policy, facts, 'audited');
       return audited.domain === scope.domain ? undefined : runStages(auditedRcpt, facts, audited);
     }),
@@ -47,6 +48,7 @@ export function judgeData(policy: Policy | undefined, facts: DataFacts): Verdict
   if (policy === undefined) return judgeConnect(policy, facts, false);
   const scope = dataScope(policy, facts, 'enforced');
   const audit = (): Result | undefined => {
+    if (policy.audited.size === 0) return undefined;
     const audited = dataScope(policy, facts, 'audited');
     const same = audited.domains.every((domain, i) => domain === scope.domains[i]);
     return same ? undefined : runStages(order.data, facts, audited, peerNotes(facts, audited));
