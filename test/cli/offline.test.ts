@@ -393,6 +393,11 @@ describe('the program', () => {
     ['no source', ['lint']],
     ['a folder that is not there', ['lint', '-f', '/nowhere/at/all']],
     ['a state folder that is none', ['status', '-f', '.', '--state', '/nowhere']],
+    ['a queue of nobody', ['queue', 'list']],
+    ['an order about no mail', ['queue', 'hold', '-f', '.']],
+    ['an id that leads elsewhere', ['queue', 'show', '../state', '-f', '.']],
+    ['an id beside all', ['queue', 'hold', 'all', '0E3B.1.1', '-f', '.']],
+    ['a pod of a folder', ['queue', 'list', '--pod', 'x', '-f', '.']],
     ['an address that is none', ['standalone', '-f', '.', '--smtp', 'somewhere']],
     [
       'a folder to serve that is not there',

@@ -1,7 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { parseQueueName } from '../../mta/queue/queue-name.ts';
 import { type RunningStandalone, startStandalone } from '../standalone/harness.ts';
 import { sendMail } from '../standalone/mail.ts';
 import { sampleFiles } from '../standalone/sample.ts';
@@ -43,21 +44,30 @@ const json = async (...args: readonly string[]) => {
   return { ...result, answer: JSON.parse(result.out) };
 };
 
+/** Ids of what is queued, by the names of its files: a look costs no command. */
+const ids = async () =>
+  (await readdir(join(standalone.state, 'mta', 'default', 'queue'))).flatMap(
+    (name) => parseQueueName(name)?.id ?? [],
+  );
+
 /** Sends a mail that the Route defers. @returns its id, once it waits. */
 async function defer(to: string): Promise<string> {
-  const known: { id: string }[] = (await json('list')).answer.mails;
+  const known = new Set(await ids());
+  const { deferred } = (await standalone.mtaState()).queue;
   expect(await sendMail(standalone, { client: '127.0.0.2', to, deliver: true })).toMatch(/^250 /);
-  return await standalone.eventually('the mail waits', async () => {
-    const { mails }: { mails: { id: string; state: string }[] } = (await json('list')).answer;
-    return mails.find(({ id, state }) => state === 'Deferred' && known.every((each) => each.id !== id))?.id;
-  });
+  return await standalone.eventually('the mail waits', async () =>
+    (await standalone.mtaState()).queue.deferred > deferred
+      ? (await ids()).find((id) => !known.has(id))
+      : undefined,
+  );
 }
 
-it('list, show, hold, release and retry: what an administrator does with a Route that is down', async () => {
-  expect((await queue('list')).out).toBe('The queue is empty.\n');
-  expect(await queue('retry', 'all')).toEqual({ code: 0, out: 'Nothing to retry.\n', err: '' });
-  const [alice, bob] = [await defer('alice@example.com'), await defer('bob@example.com')];
+let alice = '';
+let bob = '';
 
+it('list and show tell what waits, and whose it is only where one mail is asked for', async () => {
+  expect((await queue('list')).out).toBe('The queue is empty.\n');
+  alice = await defer('alice@example.com');
   const { out } = await queue('list');
   expect(out).toMatch(/^ID +STATE +AGE +SIZE +TO +BY +TRIED +NEXT +LAST ANSWER$/m);
   expect(out).toMatch(
@@ -75,7 +85,10 @@ it('list, show, hold, release and retry: what an administrator does with a Route
   const full = await queue('show', alice, '--headers');
   expect(full.out).toMatch(/^Subject: hello$/m);
   expect(full.out).not.toContain('Hello.');
+});
 
+it('hold, release and retry: what an administrator does with a Route that was down', async () => {
+  bob = await defer('bob@example.com');
   expect(await queue('hold', bob)).toEqual({ code: 0, out: `${bob}  held\n`, err: '' });
   expect((await json('list', '--only', 'Held')).answer.mails).toMatchObject([{ id: bob, nextAttempt: null }]);
   const refused = await queue('retry', bob);
@@ -92,9 +105,8 @@ it('list, show, hold, release and retry: what an administrator does with a Route
   await standalone.eventually('bob has his', async () =>
     sink.mails.find(({ to }) => to[0] === 'bob@example.com'),
   );
-  await standalone.eventually('nothing is left', async () =>
-    (await queue('list')).out === 'The queue is empty.\n' ? true : undefined,
-  );
+  await standalone.eventually('nothing is left', async () => ((await ids()).length === 0 ? true : undefined));
+  expect(await queue('retry', 'all')).toEqual({ code: 0, out: 'Nothing to retry.\n', err: '' });
 });
 
 it('G9: bounce ends in the ledger, since nobody has proven the sender; nothing can be deleted', async () => {
@@ -105,7 +117,7 @@ it('G9: bounce ends in the ledger, since nobody has proven the sender; nothing c
   const after = (await standalone.mtaState()).ledger;
   expect(after.backscatterAvoided).toBe(before.backscatterAvoided + 1);
   expect(after.expired).toBe(before.expired + 1);
-  expect((await queue('list')).out).toBe('The queue is empty.\n');
+  expect(await ids()).toEqual([]);
   expect((await queue('delete', id)).code).toBe(2);
 });
 
@@ -116,15 +128,5 @@ it('an id that is not there is misuse, said of each; the others are served all t
   expect(held.out).toBe(`${id}  held\ngone.1.1  is in no queue\n`);
   expect(held.err).toMatch(/^postern: not in the queue: gone\.1\.1; it may have been delivered/);
   expect((await queue('show', 'gone.1.1')).code).toBe(2);
-  for (const wrong of [
-    ['show', '../state'],
-    ['hold', 'a/b'],
-    ['hold', 'all', id],
-    ['hold'],
-    ['list', '--pod', 'x'],
-    ['list', '--only', 'Lost'],
-  ])
-    expect({ wrong, code: (await queue(...wrong)).code }).toEqual({ wrong, code: 2 });
-  expect((await postern('queue', 'list')).code).toBe(2);
   expect((await queue('bounce', 'all')).out).toBe(`${id}  given up\n`);
 });

@@ -260,7 +260,7 @@ test('G9: bounce of mail whose sender nobody has proven goes to the ledger, and 
 test('an order about mail that is being delivered is refused, and disturbs nothing', async () => {
   const id = await defer('busy');
   const sunk = () => sink.mails.filter(({ data }) => data.includes('Subject: busy')).length;
-  sink.behaviour = { delayMs: 2_000 };
+  sink.behaviour = { delayMs: 4_000 };
   await order('retry', id);
   for (const verb of ['retry', 'hold', 'bounce'])
     expect((await order(verb, id))[0]).toMatchObject({
