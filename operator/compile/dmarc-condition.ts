@@ -1,6 +1,7 @@
 import { dmarcRecord } from '../render/mail-records.ts';
 import { type ConditionInput, condition } from './conditions.ts';
 import type { DmarcFacts } from './model.ts';
+import { printable } from './printable.ts';
 
 /** What the DNS says of a domain's DMARC policy. */
 export interface DmarcReading {
@@ -104,12 +105,12 @@ function faultOf(tags: ReadonlyMap<string, string>): string | undefined {
   for (const [tag, values] of choices) {
     const value = tags.get(tag);
     if (value !== undefined && !values.includes(value.toLowerCase())) {
-      return `has ${tag}=${value.slice(0, 32)}, which is none of ${values.join(', ')}`;
+      return `has ${tag}=${printable(value, 32)}, which is none of ${values.join(', ')}`;
     }
   }
   const uris = tags.get('rua')?.split(',') ?? [];
   const odd = uris.find((uri) => !/^[a-z][a-z0-9+.-]*:\S+$/i.test(uri.trim()));
-  return odd === undefined ? undefined : `has rua=${odd.trim().slice(0, 64)}, which is no URI (mailto:...)`;
+  return odd === undefined ? undefined : `has rua=${printable(odd.trim(), 64)}, which is no URI (mailto:...)`;
 }
 
 function described({ name, tags }: Found, domain: string): string {

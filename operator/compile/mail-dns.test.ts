@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ObjectStatus } from '../api/index.ts';
 import { compile } from './compile.ts';
@@ -459,6 +460,59 @@ describe('the checks themselves', () => {
     expect(
       outcome({ observed: (want) => ({ ...ready(want), checkedAt: 9 * hour }), now: hour }).want?.due,
     ).toBe(hour);
+  });
+
+  it('X15: whatever stands in DNS, it is judged in a message of printable characters and bounded length', () => {
+    const tag = fc.constantFrom(
+      'v=DMARC1',
+      'p=',
+      'p=none',
+      'sp=',
+      'psd=y',
+      'psd=n',
+      'rua=',
+      'adkim=',
+      '=',
+      ';',
+      ' ',
+    );
+    const text = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 600 }),
+      fc
+        .array(fc.oneof(tag, fc.string({ unit: 'binary', maxLength: 5 })), { maxLength: 9 })
+        .map((parts) => parts.join(';')),
+      fc.string({ unit: 'binary', maxLength: 600 }).map((rest) => `v=DMARC1;p=${rest}`),
+    );
+    const records = fc.array(text, { maxLength: 3 });
+    const facts = fc.record({
+      own: records,
+      above: records,
+      hosts: fc.array(text, { maxLength: 20 }),
+      detail: text,
+    });
+    fc.assert(
+      fc.property(facts, ({ own, above, hosts, detail }) => {
+        const observed = (want: CheckMailDns) => ({
+          ...mx(hosts.map((host) => [host] as const))(want),
+          spf: spf(['v=spf1'], [[egress, 'permerror', detail]])(want).spf,
+          dmarc: answered([
+            { name: 'a.test', records: own },
+            { name: 'test', records: above },
+          ]),
+        });
+        for (const type of types) {
+          const shown = outcome({ observed }).shown(type);
+          expect(shown).toMatch(/^[\x20-\x7e]+$/);
+          expect(shown.length).toBeLessThan(3_000);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('an address is one however it is spelled', () => {
+    const observed = mx([['in.a.test', '2001:db8::7']]);
+    expect(outcome({ egressAddresses: ['2001:DB8:0::7'], observed }).shown('MxReady')).toMatch(/^True/);
   });
 
   it('a domain that loses its name to an older one is not looked at', () => {

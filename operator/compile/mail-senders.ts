@@ -1,4 +1,4 @@
-import { parseAddress } from '../../policy/ip/address.ts';
+import { formatAddress, parseAddress } from '../../policy/ip/address.ts';
 import { internalRanges } from '../../policy/ip/internal-ranges.ts';
 import { parseRange } from '../../policy/ip/range.ts';
 import type { MtaSettings } from '../api/index.ts';
@@ -24,19 +24,25 @@ export function sendersOf(
   if (external === undefined || returns) {
     const what = `MTA ${hosted.mta}`;
     const unknown = `egressAddresses of ${what} names no public address`;
-    return [{ what, addresses: settings.egressAddresses.toSorted(), unknown }];
+    return [{ what, addresses: settings.egressAddresses.map(canonical).toSorted(), unknown }];
   }
   const what = `Route ${external}`;
   const route = references.routes.get(external);
   if (route === undefined) return [{ what, addresses: [], unknown: `${what} does not exist` }];
   const { host, lookupMx } = route.spec;
   const unknown = `${what} leads to a host without a public address, and how the world sees it is not known`;
-  if (parseAddress(host) !== undefined) return [{ what, addresses: [host], unknown }];
+  if (parseAddress(host) !== undefined) return [{ what, addresses: [canonical(host)], unknown }];
   const name = fullHost(host, snapshot.namespace, snapshot.options).replace(/\.$/, '').toLowerCase();
   return [{ what, addresses: [], host: { name, lookupMx }, unknown }];
 }
 
 const internal = coverOf(internalRanges.flatMap((text) => parseRange(text) ?? []));
+
+/** An address as DNS answers spell it. */
+export function canonical(text: string): string {
+  const address = parseAddress(text);
+  return address === undefined ? text : formatAddress(address);
+}
 
 /** Whether a mail server somewhere else can see mail come from this address. */
 export function isPublic(text: string): boolean {

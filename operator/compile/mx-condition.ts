@@ -1,7 +1,9 @@
 import { parseAddress } from '../../policy/ip/address.ts';
 import { type ConditionInput, condition } from './conditions.ts';
 import type { Gateway } from './gateway.ts';
+import { canonical } from './mail-senders.ts';
 import type { MxFacts } from './model.ts';
+import { printable } from './printable.ts';
 import { coverOf, isCovered } from './range-cover.ts';
 import { nameOf } from './references.ts';
 
@@ -36,10 +38,10 @@ export function mxCondition(facts: MxFacts, target: MxTarget): ConditionInput {
     const message = `${domain} has a null MX, which says that it takes no mail (RFC 7505)`;
     return condition('MxReady', 'False', 'ValueMismatch', message);
   }
-  const own = new Set([...facts.ownAddresses, ...target.egressAddresses]);
+  const own = new Set([...facts.ownAddresses, ...target.egressAddresses].map(canonical));
   const ranges = coverOf(gateway?.ranges ?? []);
   const leadsHere = ({ host, addresses }: MxFacts['exchangers'][number]) =>
-    host === heloName.toLowerCase() || addresses.some((address) => own.has(address));
+    host === heloName.toLowerCase() || addresses.some((address) => own.has(canonical(address)));
   const leadsToGateway = ({ addresses }: MxFacts['exchangers'][number]) =>
     addresses.some((text) => {
       const address = parseAddress(text);
@@ -57,10 +59,12 @@ export function mxCondition(facts: MxFacts, target: MxTarget): ConditionInput {
   return condition('MxReady', 'False', 'ValueMismatch', message);
 }
 
-/** Names in DNS are written by strangers, and there may be many. */
+/** There may be many, and strangers write them. */
 function names(exchangers: MxFacts['exchangers']): string {
   const shown = exchangers
     .slice(0, 8)
-    .map(({ host, addresses }) => (addresses.length === 0 ? `${host} (without an address)` : host));
+    .map(
+      ({ host, addresses }) => `${printable(host)}${addresses.length === 0 ? ' (without an address)' : ''}`,
+    );
   return [...shown, ...(exchangers.length > 8 ? [`${exchangers.length - 8} more`] : [])].join(', ');
 }

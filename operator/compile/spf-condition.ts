@@ -2,6 +2,7 @@ import { spfRecord } from '../render/mail-records.ts';
 import { type ConditionInput, condition } from './conditions.ts';
 import { isPublic } from './mail-senders.ts';
 import type { MailSender, SpfFacts } from './model.ts';
+import { printable } from './printable.ts';
 
 const maxShown = 8;
 
@@ -35,7 +36,7 @@ export function spfCondition(
   );
   const broken = verdicts.find(({ result }) => result === 'permerror');
   if (broken !== undefined) {
-    const why = broken.detail === undefined ? '' : `: ${broken.detail}`;
+    const why = broken.detail === undefined ? '' : `: ${printable(broken.detail)}`;
     const message = `The SPF record of ${domain} cannot be evaluated (permerror)${why}`;
     return condition('SpfReady', 'False', 'ValueMismatch', message);
   }

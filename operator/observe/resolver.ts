@@ -116,7 +116,8 @@ function outcomeOf(error: unknown): DnsOutcome<never> {
   const code = error instanceof Error && 'code' in error ? String(error.code) : undefined;
   // Not of DNS: a fault of ours must not look like an answer.
   if (code === undefined || !code.startsWith('E') || code.startsWith('ERR_')) throw error;
-  if (code === 'ENOTFOUND' || code === 'ENODATA') return { kind: 'none' };
+  // A name that DNS cannot hold does not exist either; records of strangers may lead to one.
+  if (code === 'ENOTFOUND' || code === 'ENODATA' || code === 'EBADNAME') return { kind: 'none' };
   const known = Object.entries(failures).find(([name]) => name === code);
   return { kind: 'failed', code, detail: known?.[1] ?? `the question failed (${code})` };
 }

@@ -62,8 +62,8 @@ export async function evaluateSpf(
 /** The evaluator's words after "... during lookup of <sender>: ". They quote the record, which strangers write. */
 function reasonIn(comment: unknown): { detail?: string } {
   if (typeof comment !== 'string') return {};
-  const [, detail] = /during lookup of \S+: (.+)$/.exec(comment) ?? [];
-  return detail === undefined ? {} : { detail: detail.slice(0, 200) };
+  const [, detail] = /during lookup of \S+: (.+)$/s.exec(comment) ?? [];
+  return detail === undefined ? {} : { detail };
 }
 
 /** The client as the evaluator asks: answers as Node's resolver gives them, or an error with c-ares' code. */
