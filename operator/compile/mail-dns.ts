@@ -22,6 +22,7 @@ type CheckMailDns = Extract<Want, { kind: 'checkMailDns' }>;
 /** What is known of the MX, SPF and DMARC records of a domain, and when to look again. */
 export interface MailDns {
   readonly conditions: readonly ConditionInput[];
+  /** Undefined where no DMARC policy was found, or none was looked for yet. */
   readonly alignment?: DmarcReading['alignment'];
   /** Undefined where nobody looks. */
   readonly want?: CheckMailDns;
@@ -61,16 +62,13 @@ export function mailDnsOf(slice: DomainSlice, { snapshot, references, gateways }
     mxCondition(facts, { domain, mta, heloName, egressAddresses, gateway }),
   );
   const spf = judge('SpfReady', seen.spf, known, (facts) => spfCondition(facts, question));
-  const dmarc = seen.dmarc.answered ? readDmarc(seen.dmarc.value, domain) : undefined;
-  const conditions = [
-    mx,
-    spf,
-    dmarc?.condition ?? judge('DmarcReady', seen.dmarc, known, () => notAsked('DmarcReady')),
-  ];
+  const dmarc = judge('DmarcReady', seen.dmarc, known, (facts) => readDmarc(facts, domain).condition);
+  const conditions = [mx, spf, dmarc];
+  const alignment = seen.dmarc.answered ? readDmarc(seen.dmarc.value, domain).alignment : undefined;
   const due = seen.checkedAt + delayAfter(seen, conditions, domain);
   return {
     conditions,
-    ...(dmarc?.alignment === undefined ? {} : { alignment: dmarc.alignment }),
+    ...(alignment === undefined ? {} : { alignment }),
     // A clock that was set back must not make it wait for the time that it had.
     want: { ...question, due: seen.checkedAt > snapshot.now ? snapshot.now : due },
   };

@@ -43,7 +43,7 @@ export function domainConditions(
     ...slice.recipients.conditions,
     ...shadowedRules(object, gatewayOf(around.gateways, name, false)),
     ...tlsAffected(name, around.tls),
-    ...unaligned(slice, doctor?.alignment, around.domainSlices),
+    ...unaligned(slice, doctor, around.domainSlices),
   ];
 }
 
@@ -125,10 +125,11 @@ function tlsAffected(mailDomain: string, policies: readonly Tls[]): ConditionInp
  */
 function unaligned(
   { policy, hosted }: DomainSlice,
-  alignment: MailDns['alignment'],
+  doctor: MailDns | undefined,
   slices: ReadonlyMap<string, DomainSlice>,
 ): ConditionInput[] {
   if (policy.dkim.length > 0) return [];
+  const alignment = doctor?.alignment;
   const organization = alignment?.dkim === 'Relaxed' ? alignment.organizationalDomain : undefined;
   const fallbacks = [...slices.values()]
     .filter((slice) => slice.hosted.mta === hosted.mta)
@@ -136,6 +137,12 @@ function unaligned(
   const aligned = ({ domain }: DkimSigner) =>
     organization !== undefined && (domain === organization || domain.endsWith(`.${organization}`));
   if (fallbacks.some(aligned)) return [];
+  // After a restart the policy is known by the status alone: what was said then stays until DNS has answered.
+  const policyFound = doctor?.conditions.some(
+    ({ type, status }) => type === 'DmarcReady' && status === 'True',
+  );
+  const warned = hosted.object.status?.conditions?.some(({ type }) => type === 'DmarcUnaligned');
+  if (policyFound === true && alignment === undefined && fallbacks.length > 0 && warned === false) return [];
   return [
     condition('DmarcUnaligned', 'True', 'DmarcUnaligned', 'No DkimKey of this domain is in the policy'),
   ];
