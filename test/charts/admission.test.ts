@@ -170,7 +170,7 @@ describe('G3: a domain of the provider', () => {
     await apply(mailDomain('platform', { ownership: 'Platform' }), mailDomain('customer'));
   });
 
-  test('G3, I10, O7: takes no routing rules', async () => {
+  test('G3, I10, O7, R4: takes no routing rules', async () => {
     const inbound = {
       inboundRouting: [{ match: 'External', target: 'Known', routeRef: { name: 'mailbox' } }],
     };

@@ -302,6 +302,42 @@ spec: {host: oldserver}
     expect(out).toContain('host: oldserver\\n');
   });
 
+  it.each([
+    [
+      'R7: a Route to the metadata service is not taken',
+      'Accepted=False/HostNotAllowed',
+      'spec: {host: 169.254.169.254}',
+    ],
+    [
+      'R8: a Secret that does not say that it is for Routes is never sent to one',
+      'ResolvedRefs=False/SecretNotAllowed',
+      `spec: {host: relay.example.net, tls: {mode: Required}, authSecretRef: {name: login}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: login}
+type: kubernetes.io/basic-auth
+stringData: {username: u, password: hunter2}`,
+    ],
+  ])('%s', async (_title, expected, spec) => {
+    const path = await makeFolder(expected.replace(/\W/g, '-'), {
+      ...sampleFiles,
+      'route.yaml': `apiVersion: postern.dev/v1alpha1\nkind: Route\nmetadata: {name: out}\n${spec}\n`,
+      'domain.yaml': `${sampleFiles['domain.yaml']}  outboundRouting:
+  - {match: External, changeRoute: {name: out}}
+`,
+    });
+    const { out } = await postern('status', '-f', path, '-o', 'json');
+    const [route] = JSON.parse(out).objects.filter(({ kind }: { kind: string }) => kind === 'Route');
+    const found = route.status.conditions.map(
+      ({ type, status, reason }: Record<string, string>) => `${type}=${status}/${reason}`,
+    );
+    expect(found).toContain(expected);
+    const rendered = await postern('render', '-f', path, '-o', 'json');
+    expect(rendered.out).not.toContain('hunter2');
+    expect(rendered.out).not.toContain('169.254.169.254');
+  });
+
   it('--out writes the files', async () => {
     const out = join(directory, 'rendered');
     expect((await postern('render', '-f', folder, '--out', out)).code).toBe(0);

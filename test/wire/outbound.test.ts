@@ -14,6 +14,7 @@ import { message } from './smtp-client.ts';
 
 const user = 'user@a.example';
 const secrets: SecretBundle = {
+  hopKey: 'a key of forty-three octets, as it is made...',
   ...noSecrets,
   accounts: {
     'a.example': [
@@ -198,6 +199,22 @@ describe('outbound routing', () => {
     await eventually(() => envelopes(partner, subject).length === 1, 'the mail goes on');
     expect(envelopes(dlp, subject)).toEqual([]);
     expect(envelopes(former, subject)).toEqual([]);
+  });
+
+  test('O3, G10: mail that has been at the Route is a loop from anybody but its account', async () => {
+    const subject = await send(['x@partner.test']);
+    await eventually(() => envelopes(dlp, subject).length === 1, 'the Route has the mail');
+    const seen = dlp.mails.find(({ data }) => data.includes(`Subject: ${subject}\r`))?.data ?? '';
+    const hand = async (account: string) => {
+      const session = await signIn(mta, account);
+      const replies = await session.mail({ from: user, to: ['x@partner.test'], data: seen });
+      await session.close();
+      return replies.at(-1);
+    };
+    expect(await hand(user)).toMatch(/^554 5\.4\.6 .*\(ref \w{8}\)$/);
+    expect(await hand('dlp@a.example')).toMatch(/^250 /);
+    await eventually(() => envelopes(partner, subject).length === 1, 'the mail goes on');
+    expect(envelopes(dlp, subject)).toHaveLength(1);
   });
 
   test('O8: hosted a to hosted b is External for a, then External for b', async () => {
