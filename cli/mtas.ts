@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net';
+import { podAddress } from '../operator/observe/pod-state.ts';
 import { describeError, Misuse } from './failure.ts';
 import { type Method, requestJson, runningMta } from './running-mta.ts';
 import type { Shell } from './shell.ts';
@@ -41,10 +41,10 @@ export async function findMtas(
       `--pod ${pod}: namespace ${namespace} has no such MTA pod with an address; there is ${names}`,
     );
   }
-  return wanted.map(({ name, address, port, token }) => {
-    const host = isIPv6(address) ? `[${address}]` : address;
-    return { pod: name, ask: (path, method) => requestJson(`${host}:${port}`, token, path, method) };
-  });
+  return wanted.map(({ name, address, port, token }) => ({
+    pod: name,
+    ask: (path, method) => requestJson(podAddress(address, port), token, path, method),
+  }));
 }
 
 async function findInFolder(shell: Shell, source: SourceFlags): Promise<ReachableMta> {

@@ -2,6 +2,7 @@ import type { Address } from '@haraka/email-address';
 import type { Leg } from '../bundle/leg.ts';
 import type { Policy } from '../policy/load.ts';
 import { parseMailbox } from '../policy/mailbox.ts';
+import { userOf } from '../policy/recipient.ts';
 import type { MarkedLeg } from '../policy/types.ts';
 import type { Deadline } from './guard.ts';
 import type { HarakaOutbound } from './haraka.ts';
@@ -92,10 +93,9 @@ function mailboxOf(leg: Leg, policy: Policy | undefined): { localPart: string; d
   const mailbox = parseMailbox(leg.recipient);
   if (mailbox === undefined) throw new Error(`leg of ${leg.domain} has no valid recipient`);
   const recipients = policy?.domains.get(leg.domain)?.policy.recipients;
-  if (recipients === undefined || recipients.subaddressDelimiter === '') return mailbox;
-  const at = mailbox.localPart.indexOf(recipients.subaddressDelimiter);
-  if (at < 1 || recipients.localParts.includes(mailbox.localPart.toLowerCase())) return mailbox;
-  return { ...mailbox, localPart: mailbox.localPart.slice(0, at) };
+  return recipients === undefined
+    ? mailbox
+    : { ...mailbox, localPart: userOf(mailbox.localPart, recipients) };
 }
 
 /** What final delivery adds on top (RFC 5321 4.4); the addresses were parsed, so they hold no line end. */

@@ -1,6 +1,7 @@
 import type { DomainPolicy } from '../bundle/domain-policy.ts';
 import type { Leg } from '../bundle/leg.ts';
-import { formatMailbox, type Mailbox, parseMailbox } from './mailbox.ts';
+import { formatMailbox, parseMailbox } from './mailbox.ts';
+import { userOf } from './recipient.ts';
 import type { MarkedLeg } from './types.ts';
 
 /** Folder of a Maildir for spam where the domain marks by header. */
@@ -32,12 +33,8 @@ function junkAddress(recipient: string, host: DomainPolicy): string {
   const mailbox = parseMailbox(recipient);
   if (mailbox === undefined) return recipient;
   const { delimiter, folder } = host.junk.subaddress;
-  return formatMailbox({ ...mailbox, localPart: `${userOf(mailbox, host)}${delimiter}${folder}` });
-}
-
-/** The local part without its subaddress, unless the whole is a recipient of its own (I12). */
-function userOf({ localPart }: Mailbox, { recipients }: DomainPolicy): string {
-  const { subaddressDelimiter, localParts } = recipients;
-  const at = subaddressDelimiter === '' ? -1 : localPart.indexOf(subaddressDelimiter);
-  return at < 1 || localParts.includes(localPart.toLowerCase()) ? localPart : localPart.slice(0, at);
+  return formatMailbox({
+    ...mailbox,
+    localPart: `${userOf(mailbox.localPart, host.recipients)}${delimiter}${folder}`,
+  });
 }

@@ -1,3 +1,4 @@
+import type { DomainPolicy } from '../bundle/domain-policy.ts';
 import { lookupKey } from './lookup.ts';
 import type { Mailbox } from './mailbox.ts';
 import { formatMailbox } from './mailbox.ts';
@@ -43,6 +44,15 @@ export function knowledgeOf(
 export function ask(route: string, recipient: string, answers: ReadonlyMap<string, LookupAnswer>): Knowledge {
   const lookup: RecipientLookup = { kind: 'recipient', route, recipient };
   return answers.get(lookupKey(lookup)) ?? { lookup };
+}
+
+/** The local part of the mailbox: without its subaddress, unless the whole is a recipient of its own (I12). */
+export function userOf(
+  localPart: string,
+  { subaddressDelimiter, localParts }: DomainPolicy['recipients'],
+): string {
+  const [base] = baseOf(localPart, subaddressDelimiter);
+  return base === undefined || localParts.includes(localPart.toLowerCase()) ? localPart : base;
 }
 
 /** `user` of `user+tag` (I12); nothing if there is no subaddress. */

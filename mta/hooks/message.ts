@@ -65,7 +65,7 @@ function settle(
     runtime.hits.note(behindGateway(verdict), facts.now);
     envelope.marked = distinct(verdict.marked);
     envelope.headers = verdict.headers;
-    countAudited(runtime, envelope, verdict);
+    countAudited(runtime, envelope, verdict, domains);
     return proceed;
   }
   for (const domain of domains) runtime.metrics.verdict(domain, verdict.because, verdict.verdict, 'message');
@@ -75,11 +75,15 @@ function settle(
 }
 
 /** What RCPT would have refused does not come to the end of DATA, so it counts once. */
-function countAudited(runtime: Runtime, envelope: Envelope, verdict: Accepted): void {
-  const { accepted, audited } = envelope;
+function countAudited(
+  { metrics }: Runtime,
+  { accepted, audited }: Envelope,
+  verdict: Accepted,
+  domains: ReadonlySet<string>,
+): void {
   if (audited === accepted.length) return;
   for (const { because } of verdict.audited) {
-    for (const domain of domainsOf(runtime, envelope)) runtime.metrics.auditedRefusal(domain, because);
+    for (const domain of domains) metrics.auditedRefusal(domain, because);
   }
 }
 

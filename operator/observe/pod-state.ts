@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { type MtaState, mtaState } from '../../bundle/state.ts';
 
 /** Milliseconds within which a pod has to answer in full: a hung pod must not hold up its namespace. */
@@ -8,6 +9,11 @@ const maxBytes = 1_048_576;
 type PodState =
   | { readonly ok: true; readonly value: MtaState }
   | { readonly ok: false; readonly problem: string };
+
+/** `ip:port` of a pod's HTTP server, as URLs have it: an IPv6 address in brackets. */
+export function podAddress(ip: string, port: number): string {
+  return `${isIPv6(ip) ? `[${ip}]` : ip}:${port}`;
+}
 
 /**
  * Asks one MTA what it has loaded: `GET /state` with its bearer token. Never throws for what the MTA does; the problem is a

@@ -4,6 +4,13 @@ import { keyAnnotations, managedByLabel, privateKeyField, useLabel } from '../co
 import { hopKeyField, hopKeyUse } from '../compile/hop-key.ts';
 import type { Want } from '../compile/model.ts';
 
+interface SecretMetadata {
+  readonly namespace: string;
+  readonly name: string;
+  readonly use: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
 type CreateKey = Extract<Want, { kind: 'createKey' }>;
 /** A key that is to be made once and then kept. */
 export type MakeKey = Extract<Want, { kind: 'createKey' | 'createHopKey' }>;
@@ -22,16 +29,22 @@ export async function generateKey(want: MakeKey): Promise<{ key: string }> {
  */
 export function keySecret(namespace: string, want: MakeKey, key: string) {
   if (want.kind === 'createKey') return dkimKeySecret(namespace, want, key);
+  return secretOf({ namespace, name: want.secretName, use: hopKeyUse }, hopKeyField, key);
+}
+
+/** @param metadata `use`: what the Secret says that it is for. */
+function secretOf({ namespace, name, use, annotations }: SecretMetadata, field: string, value: string) {
   return {
     apiVersion: 'v1',
     kind: 'Secret',
     metadata: {
-      name: want.secretName,
+      name,
       namespace,
-      labels: { [managedByLabel.name]: managedByLabel.value, [useLabel.name]: hopKeyUse },
+      labels: { [managedByLabel.name]: managedByLabel.value, [useLabel.name]: use },
+      ...(annotations && { annotations }),
     },
     type: 'Opaque',
-    data: { [hopKeyField]: Buffer.from(key).toString('base64') },
+    data: { [field]: Buffer.from(value).toString('base64') },
   };
 }
 
@@ -66,20 +79,11 @@ export function dkimKeySecret(namespace: string, want: CreateKey, privateKeyPem:
   const publicKey = publicKeyOf(privateKeyPem);
   if (publicKey === undefined)
     throw new TypeError(`DkimKey ${want.dkimKey}: the new key is no RSA or Ed25519 private key`);
-  return {
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata: {
-      name: want.secretName,
-      namespace,
-      labels: { [managedByLabel.name]: managedByLabel.value, [useLabel.name]: useLabel.value },
-      annotations: {
-        [keyAnnotations.domain]: want.domain,
-        [keyAnnotations.selector]: want.selector,
-        [keyAnnotations.publicKeySHA256]: publicKey.publicKeySHA256,
-      },
-    },
-    type: 'Opaque',
-    data: { [privateKeyField]: Buffer.from(privateKeyPem).toString('base64') },
+  const annotations = {
+    [keyAnnotations.domain]: want.domain,
+    [keyAnnotations.selector]: want.selector,
+    [keyAnnotations.publicKeySHA256]: publicKey.publicKeySHA256,
   };
+  const metadata = { namespace, name: want.secretName, use: useLabel.value, annotations };
+  return secretOf(metadata, privateKeyField, privateKeyPem);
 }

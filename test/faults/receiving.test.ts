@@ -1,25 +1,18 @@
 // Faults of the servers behind the MTA, and clients that mean to hold it up.
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { RoutePolicy } from '../../bundle/route-policy.ts';
 import { bundleOf, domainPolicy, rule } from '../../policy/fixture.ts';
 import { eventually } from '../wire/eventually.ts';
+import { keepUntilTestEnds } from '../wire/kept.ts';
 import { type MtaProcess, startMta } from '../wire/mta-process.ts';
 import { route } from '../wire/route.ts';
 import { startSink } from '../wire/sink.ts';
 import { message } from '../wire/smtp-client.ts';
 
 const domain = 'example.com';
-const cleanups: AsyncDisposable[] = [];
-afterEach(async () => {
-  for (const resource of cleanups.splice(0).toReversed()) await resource[Symbol.asyncDispose]();
-});
-
-function keep<T extends AsyncDisposable>(resource: T): T {
-  cleanups.push(resource);
-  return resource;
-}
+const keep = keepUntilTestEnds();
 
 async function startWith(
   routes: RoutePolicy[],

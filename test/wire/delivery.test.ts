@@ -1,28 +1,21 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { DomainPolicy } from '../../bundle/domain-policy.ts';
 import type { SecretBundle } from '../../bundle/policy-bundle.ts';
 import type { RoutePolicy } from '../../bundle/route-policy.ts';
 import { bundleOf, domainPolicy, rule } from '../../policy/fixture.ts';
 import { makeCertificate } from './certificate.ts';
 import { eventually } from './eventually.ts';
+import { keepUntilTestEnds } from './kept.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
 import { noSecrets } from './policy-files.ts';
 import { route } from './route.ts';
 import { type Sink, startSink } from './sink.ts';
 import { message } from './smtp-client.ts';
 
-const cleanups: AsyncDisposable[] = [];
-afterEach(async () => {
-  for (const resource of cleanups.splice(0).toReversed()) await resource[Symbol.asyncDispose]();
-});
+const keep = keepUntilTestEnds();
 
 const certificate = await makeCertificate('sink.example');
 const other = await makeCertificate('other.example');
-
-function keep<T extends AsyncDisposable>(resource: T): T {
-  cleanups.push(resource);
-  return resource;
-}
 
 /** A bundle whose only domain delivers to the Route `store`. */
 function toRoute(routes: RoutePolicy[], over: Partial<DomainPolicy> = {}) {

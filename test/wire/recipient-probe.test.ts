@@ -1,26 +1,19 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { DomainPolicy } from '../../bundle/domain-policy.ts';
 import type { SecretBundle } from '../../bundle/policy-bundle.ts';
 import type { RoutePolicy } from '../../bundle/route-policy.ts';
 import { bundleOf, domainPolicy, recipients, rule } from '../../policy/fixture.ts';
 import { makeCertificate } from './certificate.ts';
 import { eventually } from './eventually.ts';
+import { keepUntilTestEnds } from './kept.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
 import { noSecrets } from './policy-files.ts';
 import { route } from './route.ts';
 import { type Sink, startSink } from './sink.ts';
 
-const cleanups: AsyncDisposable[] = [];
-afterEach(async () => {
-  for (const resource of cleanups.splice(0).toReversed()) await resource[Symbol.asyncDispose]();
-});
-
-function keep<T extends AsyncDisposable>(resource: T): T {
-  cleanups.push(resource);
-  return resource;
-}
+const keep = keepUntilTestEnds();
 
 /** A domain whose recipients the Route of its mailbox knows. */
 function probed(domain: string, routeName: string, over: Partial<DomainPolicy> = {}): DomainPolicy {
@@ -134,7 +127,7 @@ describe('I9: the recipients of a Route', () => {
     await once(silent, 'listening');
     const sockets = new Set<{ destroy(): void }>();
     silent.on('connection', (socket) => sockets.add(socket));
-    cleanups.push({
+    keep({
       [Symbol.asyncDispose]: async () => {
         for (const socket of sockets) socket.destroy();
         silent.close();

@@ -1,23 +1,16 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { RoutePolicy } from '../../bundle/route-policy.ts';
 import type { RouteProbe } from '../../bundle/state.ts';
 import { bundleOf, domainPolicy } from '../../policy/fixture.ts';
 import { makeCertificate } from './certificate.ts';
 import { eventually } from './eventually.ts';
+import { keepUntilTestEnds } from './kept.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
 import { noSecrets } from './policy-files.ts';
 import { route } from './route.ts';
 import { startSink } from './sink.ts';
 
-const cleanups: AsyncDisposable[] = [];
-afterEach(async () => {
-  for (const resource of cleanups.splice(0).toReversed()) await resource[Symbol.asyncDispose]();
-});
-
-function keep<T extends AsyncDisposable>(resource: T): T {
-  cleanups.push(resource);
-  return resource;
-}
+const keep = keepUntilTestEnds();
 
 const bundleWith = (routes: RoutePolicy[]) => ({ ...bundleOf([domainPolicy('example.com')]), routes });
 

@@ -1,6 +1,5 @@
-import { isIPv6 } from 'node:net';
 import type { PodObservation } from '../../compile/model.ts';
-import { fetchPodState } from '../../observe/pod-state.ts';
+import { fetchPodState, podAddress } from '../../observe/pod-state.ts';
 import type { CachedPod } from './cached.ts';
 
 export interface ObserveRequest {
@@ -57,7 +56,7 @@ export class PodObserver {
 async function ask(pod: CachedPod, { token, signal }: ObserveRequest): Promise<PodObservation['state']> {
   if (pod.ip === undefined) return { ok: false, problem: 'the pod has no address yet' };
   if (token === undefined) return { ok: false, problem: 'the state token does not exist yet' };
-  return fetchPodState(`${isIPv6(pod.ip) ? `[${pod.ip}]` : pod.ip}:${pod.port}`, token, signal);
+  return fetchPodState(podAddress(pod.ip, pod.port), token, signal);
 }
 
 /** Whether the pod has loaded the bundle, without an error. */
