@@ -183,19 +183,50 @@ export interface Haraka {
  * @param home directory that becomes $HARAKA.
  */
 export function loadHaraka(home: string): Haraka {
+  const haraka = loadStockHaraka(home);
+  readClockAnew(fromHaraka('./outbound/queue.js'));
+  answerOnce(fromHaraka('haraka-config'), fromHaraka('node:os'));
+  return haraka;
+}
+
+/** As `loadHaraka`, with nothing in it changed: what others run. */
+export function loadStockHaraka(home: string): Haraka {
   process.env['HARAKA'] = home;
-  // From where Haraka stands: its libraries must be the very ones that it uses.
-  const fromHaraka = createRequire(createRequire(import.meta.url).resolve('haraka/package.json'));
   // Not haraka.js: it installs signal handlers of its own and exits at once on SIGTERM (or ignores it, HT9).
   const server: HarakaServer = fromHaraka('./server.js');
   const outbound: HarakaOutbound = fromHaraka('./outbound/index.js');
-  readClockAnew(fromHaraka('./outbound/queue.js'));
   const connection: { Connection: Haraka['connectionClass'] } = fromHaraka('./connection.js');
   const netUtils: Haraka['netUtils'] = fromHaraka('haraka-net-utils');
   const constants: Haraka['constants'] = fromHaraka('haraka-constants');
   const dsn: Haraka['dsn'] = fromHaraka('haraka-dsn');
   const tlsSocket: Haraka['tlsSocket'] = fromHaraka('./tls_socket.js');
   return { server, outbound, tlsSocket, connectionClass: connection.Connection, netUtils, constants, dsn };
+}
+
+/** From where Haraka stands: its libraries must be the very ones that it uses. */
+const fromHaraka = createRequire(createRequire(import.meta.url).resolve('haraka/package.json'));
+
+/** Files that Haraka reads, and copies deeply, for each connection and transaction; they do not change while it runs. */
+const readOnce: ReadonlySet<string> = new Set(['me', 'results.ini']);
+
+/**
+ * Haraka asks the system for its host name with each reply, and its configuration for these files several times in each
+ * connection: together as much work as all judgements of a message. Both are asked once.
+ */
+function answerOnce(
+  config: { get(name: string, ...how: unknown[]): unknown },
+  os: { hostname(): string },
+): void {
+  const host = os.hostname();
+  os.hostname = () => host;
+  const read = config.get;
+  const known = new Map<string, unknown>();
+  config.get = function (name, ...how) {
+    if (known.has(name)) return known.get(name);
+    const value = read.call(this, name, ...how);
+    if (readOnce.has(name)) known.set(name, value);
+    return value;
+  };
 }
 
 /**

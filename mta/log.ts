@@ -3,7 +3,7 @@ import { type Logger, pino } from 'pino';
 export type Log = Logger;
 
 /** Bytes that are collected before they are written, and how long the last line waits at most, in milliseconds. */
-const bufferBytes = 4_096;
+const bufferBytes = 8_192;
 const flushMs = 100;
 
 /**

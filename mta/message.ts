@@ -13,6 +13,12 @@ const maxHeaderBytes = 1_048_576;
 /** Says something of a header field: its name as written, and its value, unfolded. */
 type FieldTest = (name: string, value: string) => boolean;
 
+/** Lines of the header that belong together: a field, or (without one) lines that begin none. */
+interface HeaderBlock {
+  readonly lines: readonly Buffer[];
+  readonly field: HeaderField | undefined;
+}
+
 /**
  * A message while it arrives: the lines exactly as they came (with dot-stuffing and CRLF), and what the scan of their bytes
  * found (G20). Haraka's own message stream is not used: it parses, re-chunks and copies every line several times, and what it
@@ -24,8 +30,8 @@ export class Message {
   /** Octets without dot-stuffing, counted on even when they are no longer kept. */
   size = 0;
   private readonly maxBytes: number;
-  /** What `headers` has read, and of how many lines: it is asked several times for the same message. */
-  private read: { lines: number; fields: ReturnType<typeof readHeaders> } | undefined;
+  /** The header as it was read, and of how many lines: it is asked several times for the same message. */
+  private read: { lines: number; blocks: readonly HeaderBlock[]; fields: readonly HeaderField[] } | undefined;
 
   /** @param maxBytes beyond this size lines are counted and dropped: the message will be refused anyway. */
   constructor(maxBytes: number) {
@@ -74,12 +80,8 @@ export class Message {
   }
 
   /** Header fields in order, as the policy (and `postern explain`) reads them. */
-  headers(): ReturnType<typeof readHeaders> {
-    const lines = this.lines.length;
-    if (this.read?.lines !== lines) {
-      this.read = { lines, fields: readHeaders(this.headerLines().map(textOf).join('')) };
-    }
-    return this.read.fields;
+  headers(): readonly HeaderField[] {
+    return this.header().fields;
   }
 
   /** A header that nobody can want to read; a second From could hide at its end. */
@@ -88,25 +90,42 @@ export class Message {
   }
 
   private linesWithout(drop: FieldTest): readonly Buffer[] {
-    const header = this.headerLines();
-    const kept: Buffer[] = [];
-    let start = 0;
-    while (start < header.length) {
-      let end = start + 1;
-      while (end < header.length && continues(header[end])) end += 1;
-      const lines = header.slice(start, end);
-      const [field] = readHeaders(lines.map(textOf).join(''));
-      const isDropped = field === undefined ? continues(lines[0]) : drop(...field);
-      if (!isDropped) kept.push(...lines);
-      start = end;
+    const { blocks } = this.header();
+    const isKept = ({ field, lines: [first] }: HeaderBlock) =>
+      field === undefined ? !continues(first) : !drop(...field);
+    const kept = blocks.filter(isKept);
+    if (kept.length === blocks.length) return this.lines;
+    const length = blocks.reduce((sum, { lines }) => sum + lines.length, 0);
+    return [...kept.flatMap(({ lines }) => lines), ...this.lines.slice(length)];
+  }
+
+  private header() {
+    const lines = this.lines.length;
+    if (this.read?.lines !== lines) {
+      const blocks = blocksOf(this.headerLines());
+      this.read = { lines, blocks, fields: blocks.flatMap(({ field }) => (field ? [field] : [])) };
     }
-    return kept.length === header.length ? this.lines : [...kept, ...this.lines.slice(header.length)];
+    return this.read;
   }
 
   private headerLines(): Buffer[] {
     const end = this.lines.findIndex(({ length }) => length === 2);
     return end === -1 ? this.lines : this.lines.slice(0, end);
   }
+}
+
+function blocksOf(header: readonly Buffer[]): HeaderBlock[] {
+  const blocks: HeaderBlock[] = [];
+  let start = 0;
+  while (start < header.length) {
+    let end = start + 1;
+    while (end < header.length && continues(header[end])) end += 1;
+    const lines = header.slice(start, end);
+    const [field] = readHeaders(lines.map(textOf).join(''));
+    blocks.push({ lines, field });
+    start = end;
+  }
+  return blocks;
 }
 
 function textOf(line: Buffer): string {

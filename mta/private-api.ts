@@ -32,6 +32,8 @@ export const privateApi = {
     'queue/queue-desk.ts: what waits and until when; who takes it out of there has it alone',
   'next attempt in the name of a queue file':
     'queue/queue-name.ts: held mail is due in the year 9999, also after a restart',
+  'config.get(name), os.hostname()':
+    'haraka.ts answers from memory what Haraka asks for with each connection and reply',
   'outbound.init_queue()': 'haraka.ts waits for it before the process calls itself ready',
   'outbound queue.cur_time':
     'haraka.ts makes it the present time: deferred mail would be late after a restart (HT8)',

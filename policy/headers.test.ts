@@ -14,6 +14,13 @@ describe('readHeaders', () => {
     );
   });
 
+  test('a line without a colon goes with what continues it', () => {
+    expect(readHeaders('A: 1\r\nno colon\r\n: 2\r\n more\r\nB: 3\r\n')).toEqual([
+      ['A', '1'],
+      ['B', '3'],
+    ]);
+  });
+
   test('takes hostile names as names', () => {
     expect(readHeaders(' orphan\n__proto__: 1\nconstructor : 2\n: 3\nno colon\n')).toEqual([
       ['__proto__', '1'],

@@ -7,20 +7,21 @@ const longestFrom = 16_384;
 
 /**
  * Splits a header block into its fields and unfolds them (RFC 5322 2.2.3): a line break before white space goes, the white
- * space stays.
+ * space stays. A line that begins no field is left out with the lines that continue it.
  * @param text everything before the empty line, or the whole message; CRLF or LF.
  */
 export function readHeaders(text: string): Header[] {
   const fields: [string, string][] = [];
+  let last: [string, string] | undefined;
   for (const line of text.split(/\r?\n/)) {
     if (line === '') break;
-    const last = fields.at(-1);
-    if (/^[ \t]/.test(line)) {
+    if (line[0] === ' ' || line[0] === '\t') {
       if (last !== undefined) last[1] += line;
       continue;
     }
     const colon = line.indexOf(':');
-    if (colon > 0) fields.push([line.slice(0, colon).trimEnd(), line.slice(colon + 1).trim()]);
+    last = colon > 0 ? [line.slice(0, colon).trimEnd(), line.slice(colon + 1).trim()] : undefined;
+    if (last !== undefined) fields.push(last);
   }
   return fields;
 }

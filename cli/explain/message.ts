@@ -1,3 +1,4 @@
+import { readHeaders } from '../../policy/headers.ts';
 import type { DataFacts } from '../../policy/types.ts';
 
 /**
@@ -7,22 +8,9 @@ import type { DataFacts } from '../../policy/types.ts';
 export function readMessage(bytes: Uint8Array): Pick<DataFacts, 'headers' | 'size' | 'smuggling'> {
   const raw = Buffer.from(bytes).toString('latin1');
   const text = raw.includes('\r\n') ? raw : raw.replaceAll('\n', '\r\n');
-  return { headers: readHeaders(text), size: text.length, smuggling: findSmuggling(text) };
-}
-
-/** Unfolded header lines, in order (RFC 5322 2.2.3). */
-function readHeaders(text: string): (readonly [string, string])[] {
-  const end = text.indexOf('\r\n\r\n');
-  const block = end === -1 ? text : text.slice(0, end);
-  const headers: (readonly [string, string])[] = [];
-  for (const line of block.replace(/\r\n(?=[ \t])/g, '').split('\r\n')) {
-    const colon = line.indexOf(':');
-    if (colon > 0) {
-      const value = Buffer.from(line.slice(colon + 1), 'latin1').toString('utf8');
-      headers.push([line.slice(0, colon).trimEnd(), value.trim()]);
-    }
-  }
-  return headers;
+  const [header = ''] = text.split('\r\n\r\n', 1);
+  const headers = readHeaders(Buffer.from(header, 'latin1').toString('utf8'));
+  return { headers, size: text.length, smuggling: findSmuggling(text) };
 }
 
 function findSmuggling(text: string): DataFacts['smuggling'] {

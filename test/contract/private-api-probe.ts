@@ -54,6 +54,12 @@ function nameSaysWhenDue(): boolean {
   return timer.fire_time > Date.UTC(9999, 11, 1);
 }
 
+function isReadOnce(name: string): boolean {
+  const config = fromHaraka('haraka-config');
+  const first = config.get(name);
+  return config.get(name) === first;
+}
+
 const has: Record<keyof typeof privateApi, boolean> = {
   'connection.accumulate_data(line)': takes(connection.accumulate_data, 1),
   'transaction.message_stream.destroy()': takes(createTransaction('x', {}).message_stream.destroy, 0),
@@ -91,6 +97,11 @@ const has: Record<keyof typeof privateApi, boolean> = {
     outbound.temp_fail_queue.length() === 0,
   'outbound.temp_fail_queue.queue': waitingMailIsSeen(),
   'next attempt in the name of a queue file': nameSaysWhenDue(),
+  'config.get(name), os.hostname()':
+    /config\.get\('results\.ini'/.test(String(fromHaraka('haraka-results'))) &&
+    /exports\.config\.get\('me'\)/.test(String(fromHaraka('haraka-net-utils').get_primary_host_name)) &&
+    /os\.hostname\(\)/.test(String(connection.respond)) &&
+    isReadOnce('results.ini'),
   'outbound.init_queue()': /outbound\.init_queue\(\)/.test(
     String(Reflect.get(haraka.server, 'init_master_respond')),
   ),
