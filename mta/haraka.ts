@@ -62,12 +62,24 @@ export interface HarakaMail extends EventEmitter {
     readonly notes: Record<string, unknown>;
   };
   next_cb(): void;
+  /** Hops that are still to be tried in this attempt. */
+  mxlist?: HarakaHop[];
+  force_tls?: boolean;
+  /** Octets of the queue file, where the message begins in it, and how it is read. */
+  file_size: number;
+  data_start: number;
+  size_file(): void;
+  read_todo(): Promise<void>;
+  _stream_bytes_from(path: string, range: { start: number; end: number }): Promise<Buffer>;
   /** The message in the queue file. */
   data_stream(): AsyncIterable<Buffer>;
+  /** The queue file as it was written: of mail that is tried for the first time (fresh-mail.ts). */
+  file?: Buffer | undefined;
   get_force_tls(hop: HarakaHop): boolean;
   bounce(reason: unknown, extra?: HarakaFailure): void;
   bounce_respond(code: number, message: unknown): void;
   temp_fail(reason: unknown, extra?: HarakaFailure): void;
+  delivered(...details: readonly unknown[]): void;
   try_deliver(): void;
   try_deliver_host_on_socket(hop: HarakaHop, host: string, port: number, socket: OutboundSocket): void;
 }
@@ -90,12 +102,15 @@ export interface HarakaHop {
 
 /** The client socket of a delivery: plain at first, TLS after `upgrade`. */
 export interface OutboundSocket extends EventEmitter {
+  /** The session on it has begun already: Haraka goes on with MAIL. */
+  __fromPool?: boolean;
   upgrade(options: Record<string, unknown>, done: UpgradeDone): void;
   isSecure(): boolean;
   readonly cleartext?: import('node:tls').TLSSocket;
-  readonly targetsocket: { readonly encrypted?: boolean };
+  readonly targetsocket: { readonly encrypted?: boolean; setNoDelay?(on: boolean): void };
   setTimeout(milliseconds: number): void;
   write(data: string | Uint8Array, encoding?: string, done?: (error?: Error) => void): boolean;
+  end(): void;
   destroy(): void;
 }
 

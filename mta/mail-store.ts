@@ -9,6 +9,7 @@ import type { HarakaOutbound } from './haraka.ts';
 import { Maildirs } from './maildir.ts';
 import { headerBlock, toMailboxForm } from './message.ts';
 import { DirectorySync } from './outbound/directory-sync.ts';
+import type { FreshMails } from './outbound/fresh-mail.ts';
 import { nextQueueFile, type QueuedMessage, queueFileHead } from './outbound/queue-file.ts';
 import { publish, type StagedFile, stage, withdraw } from './outbound/staged-file.ts';
 
@@ -29,13 +30,15 @@ export interface AcceptedMessage {
  */
 export class MailStore {
   private readonly outbound: HarakaOutbound;
+  private readonly freshMails: FreshMails;
   private readonly queueDirectory: string;
   private readonly directories = new DirectorySync();
   private readonly maildirs: Maildirs;
   private filing = 0;
 
-  constructor(outbound: HarakaOutbound, paths: { queue: string; maildir: string }) {
+  constructor(outbound: HarakaOutbound, freshMails: FreshMails, paths: { queue: string; maildir: string }) {
     this.outbound = outbound;
+    this.freshMails = freshMails;
     this.queueDirectory = paths.queue;
     this.maildirs = new Maildirs(paths.maildir, this.directories);
   }
@@ -54,7 +57,7 @@ export class MailStore {
     const files: StagedFile[] = [];
     try {
       const queued: QueuedMessage = { id: message.id, from: message.from, queuedAt: Date.now() };
-      const mails: { name: string; final: string }[] = [];
+      const mails: { name: string; final: string; chunks: readonly Buffer[] }[] = [];
       const writes = message.marked.map(async ({ leg, headers, folder }, position) => {
         const marks = headerBlock(headers);
         if (leg.hop.kind === 'Maildir') {
@@ -65,9 +68,10 @@ export class MailStore {
           return;
         }
         const place = nextQueueFile(this.outbound, this.queueDirectory, queued, position + 1);
-        await stage(place, [queueFileHead(queued, leg, position + 1), marks, message.wire]);
+        const chunks = [queueFileHead(queued, leg, position + 1), marks, message.wire];
+        await stage(place, chunks);
         files.push(place);
-        mails.push(place);
+        mails.push({ ...place, chunks });
       });
       for (const result of await Promise.allSettled(writes))
         if (result.status === 'rejected') throw result.reason;
@@ -75,9 +79,8 @@ export class MailStore {
       for (const file of files) await publish(file);
       for (const directory of new Set(files.map((file) => file.directory)))
         await this.directories.sync(directory);
-      for (const { name, final } of mails) {
-        this.outbound.delivery_queue.push(new this.outbound.HMailItem(name, final));
-      }
+      for (const { name, final, chunks } of mails)
+        this.outbound.delivery_queue.push(this.freshMails.open(name, final, chunks));
     } catch (error) {
       this.maildirs.forget();
       await Promise.all(files.map(withdraw));

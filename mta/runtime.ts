@@ -13,7 +13,9 @@ import type { Log } from './log.ts';
 import type { Ask } from './lookups/dns-cache.ts';
 import type { AcceptedMessage } from './mail-store.ts';
 import type { Metrics } from './metrics.ts';
+import type { ConnectionPool } from './outbound/connection-pool.ts';
 import type { MailDns } from './outbound/exchangers.ts';
+import type { FreshMails } from './outbound/fresh-mail.ts';
 import type { LastAnswers } from './queue/last-answers.ts';
 import type { RefusalLog } from './refusals.ts';
 import type { MtaFile } from './settings.ts';
@@ -44,7 +46,11 @@ export interface Parts {
   readonly deadlineMs: number;
   /** Where mail servers of others listen: 25. */
   readonly mxPort: number;
-  readonly openStore: (outbound: HarakaOutbound, paths: { queue: string; maildir: string }) => Store;
+  readonly openStore: (
+    outbound: HarakaOutbound,
+    freshMails: FreshMails,
+    paths: { queue: string; maildir: string },
+  ) => Store;
 }
 
 /** Everything that the hooks work with. */
@@ -55,6 +61,8 @@ export interface Runtime extends Parts {
   readonly bundles: BundleWatch;
   readonly store: Store;
   readonly drain: Drain;
+  readonly connections: ConnectionPool;
+  readonly freshMails: FreshMails;
   readonly ledger: Ledger;
   readonly lastAnswers: LastAnswers;
   readonly refusals: RefusalLog;

@@ -18,7 +18,9 @@ import { probeBySmtp, RouteProber } from './lookups/route-prober.ts';
 import { MailStore } from './mail-store.ts';
 import { Metrics } from './metrics.ts';
 import { formatListenAddress, type MtaOptions } from './options.ts';
+import { ConnectionPool } from './outbound/connection-pool.ts';
 import { mailDns } from './outbound/exchangers.ts';
+import { FreshMails } from './outbound/fresh-mail.ts';
 import { addressFilter } from './outbound/public-address.ts';
 import { countQueueFiles } from './outbound/queue-file.ts';
 import { readProxiesInFront } from './proxy-front.ts';
@@ -47,7 +49,7 @@ export const productParts: Parts = {
   judge: { connect: judgeConnect, mail: judgeMail, rcpt: judgeRcpt, data: judgeData },
   deadlineMs: 20_000,
   mxPort: 25,
-  openStore: (outbound, paths) => new MailStore(outbound, paths),
+  openStore: (outbound, freshMails, paths) => new MailStore(outbound, freshMails, paths),
 };
 
 /**
@@ -79,6 +81,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     now,
   });
   const drain = new Drain(haraka);
+  const freshMails = new FreshMails(haraka.outbound);
   const lastAnswers = new LastAnswers();
   const queueDesk = new QueueDesk({
     outbound: haraka.outbound,
@@ -125,7 +128,9 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     haraka,
     settings: home.settings,
     bundles,
-    store: parts.openStore(haraka.outbound, { queue: options.queue, maildir: options.maildir }),
+    store: parts.openStore(haraka.outbound, freshMails, { queue: options.queue, maildir: options.maildir }),
+    freshMails,
+    connections: new ConnectionPool(),
     drain,
     ledger: new Ledger(),
     lastAnswers,

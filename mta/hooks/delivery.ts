@@ -22,18 +22,24 @@ const drainingSeconds = 3600;
 /** Before each attempt. */
 export function sendEmail(runtime: Runtime, mail: HarakaMail): Outcome {
   if (runtime.drain.draining) return { kind: 'delay', seconds: drainingSeconds };
-  const leg = legOf(mail);
-  if (leg?.hop.kind !== 'Route') return proceed;
-  const own = runtime.bundles.current?.routes.get(leg.hop.route)?.connection.maxConcurrent;
-  const limit = Math.min(own ?? Number.POSITIVE_INFINITY, runtime.settings.perDestinationConcurrency);
-  const release = concurrency.take(leg.hop.route, limit, () => wake(runtime, mail));
+  const release = takePlace(runtime, mail);
   if (release === undefined) return { kind: 'delay', seconds: crowdedSeconds };
   const done = mail.next_cb;
   mail.next_cb = () => {
     release();
+    runtime.freshMails.forget(mail);
     done.call(mail);
   };
   return proceed;
+}
+
+/** A place among the deliveries that run to its Route. @returns gives it back; undefined if there is none now. */
+function takePlace(runtime: Runtime, mail: HarakaMail): (() => void) | undefined {
+  const leg = legOf(mail);
+  if (leg?.hop.kind !== 'Route') return () => undefined;
+  const own = runtime.bundles.current?.routes.get(leg.hop.route)?.connection.maxConcurrent;
+  const limit = Math.min(own ?? Number.POSITIVE_INFINITY, runtime.settings.perDestinationConcurrency);
+  return concurrency.take(leg.hop.route, limit, () => wake(runtime, mail));
 }
 
 /** Takes a mail out of the waiting room that Haraka put it into, and starts it. */
@@ -63,9 +69,14 @@ export async function getMx(runtime: Runtime, mail: HarakaMail): Promise<Outcome
   const auth = route.authenticated ? loaded.secrets.routeAuth[route.name] : undefined;
   if (route.authenticated && auth === undefined)
     return gone(mail, `credentials of Route ${route.name} are gone`);
-  shapeDelivery(mail, strengthened(termsOfRoute(route), demand, Date.now), runtime.haraka.outbound);
+  const terms = strengthened(termsOfRoute(route), demand, Date.now);
+  shapeDelivery(mail, { terms, route: route.name }, partsOf(runtime));
   const hops = await resolveRoute(route, runtime.settings.heloName, auth, runtime.dns);
   return hops.length === 0 ? gone(mail, `${route.host} has no address now`) : { kind: 'ok', value: hops };
+}
+
+function partsOf({ haraka, connections }: Runtime) {
+  return { outbound: haraka.outbound, connections };
 }
 
 /** To the mail servers of the recipient's domain. */
@@ -82,7 +93,8 @@ async function toExchangers(
     return refuse(code, enhanced, text);
   }
   const names = new Map(found.exchangers.map(({ name, address }) => [address, name]));
-  shapeDelivery(mail, strengthened(termsOfMx(names), demand, Date.now), runtime.haraka.outbound);
+  const terms = strengthened(termsOfMx(names), demand, Date.now);
+  shapeDelivery(mail, { terms, route: undefined }, partsOf(runtime));
   const hops: HarakaHop[] = found.exchangers.map(({ address }) => ({
     exchange: address,
     port: runtime.mxPort,

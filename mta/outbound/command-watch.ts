@@ -15,33 +15,49 @@ const phases: Readonly<Record<string, Phase>> = {
   '.': 'end',
 };
 
+export const quit = 'QUIT\r\n';
+
+/** What is known of the commands on a connection. */
+export interface CommandWatch {
+  readonly phase: Phase;
+  /** A mail begins on the connection. Commands of mails before it still count as sent. */
+  begin(): void;
+  /** Asked in place of sending QUIT, once; true: the connection stays open and the next QUIT is not sent. */
+  atQuit: (() => boolean) | undefined;
+}
+
 /**
- * Watches the commands of a delivery. Haraka sends commands as strings and the message as buffers.
+ * Watches the commands of a connection. Haraka sends commands as strings and the message as buffers.
  * @param allow asked before each command; what it returns stops the delivery as a failure of the connection.
- * @returns tells the present phase.
  */
 export function watchCommands(
   socket: OutboundSocket,
   allow: (next: Phase, before: ReadonlySet<Phase>) => string | undefined,
-): () => Phase {
+): CommandWatch {
   const write = socket.write.bind(socket);
   const seen = new Set<Phase>();
-  let phase: Phase = 'connect';
+  const watch = {
+    phase: 'connect' as Phase,
+    atQuit: undefined as (() => boolean) | undefined,
+    begin() {
+      watch.phase = 'connect';
+      watch.atQuit = undefined;
+    },
+  };
   socket.write = (data, encoding, done) => {
-    const next =
-      typeof data === 'string'
-        ? phases[data.slice(0, Math.max(0, data.search(/[ \r]/))).toUpperCase()]
-        : undefined;
+    if (typeof data !== 'string') return write(data, encoding, done);
+    if (data === quit && watch.atQuit?.()) return true;
+    const next = phases[data.slice(0, Math.max(0, data.search(/[ \r]/))).toUpperCase()];
     if (next !== undefined) {
       const problem = allow(next, seen);
       if (problem !== undefined) {
         queueMicrotask(() => socket.emit('error', new Error(problem)));
         return true;
       }
-      phase = next;
+      watch.phase = next;
       seen.add(next);
     }
     return write(data, encoding, done);
   };
-  return () => phase;
+  return watch;
 }

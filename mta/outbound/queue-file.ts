@@ -72,9 +72,13 @@ export function queueFileHead(message: QueuedMessage, leg: Leg, order: number): 
 }
 
 /** The leg of a queued mail; undefined if the file was not written by us or by another version of us. */
-export function legOf(mail: HarakaMail): Leg | undefined {
-  return readLeg(mail.todo.notes);
+export function legOf({ todo: { notes } }: HarakaMail): Leg | undefined {
+  if (!legs.has(notes)) legs.set(notes, readLeg(notes));
+  return legs.get(notes);
 }
+
+/** By the notes: each attempt asks several times. */
+const legs = new WeakMap<object, Leg | undefined>();
 
 /** The same of the notes alone. */
 export function readLeg(notes: Readonly<Record<string, unknown>>): Leg | undefined {

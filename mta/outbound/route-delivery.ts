@@ -1,5 +1,6 @@
-import type { HarakaMail, HarakaOutbound, OutboundSocket } from '../haraka.ts';
+import type { HarakaHop, HarakaMail, HarakaOutbound, OutboundSocket } from '../haraka.ts';
 import { type Phase, watchCommands } from './command-watch.ts';
+import type { Connection, ConnectionPool, Purpose } from './connection-pool.ts';
 import { keepMail } from './keep-mail.ts';
 import type { Terms } from './terms.ts';
 import { enforceTls, hideStartTls } from './tls-level.ts';
@@ -10,30 +11,81 @@ const holdSeconds = 60;
 /**
  * Makes one delivery attempt obey its terms: TLS level, time limit, credentials over TLS only, and which failures are final
  * (R5: on a Route only a 5xx to RCPT or to the end of the data; everything earlier is the Route's trouble, so it defers).
- * Set on the mail object at each attempt, over the methods of its class.
+ * It goes over a connection that has just delivered another mail on the same terms, if there is one; should that have died
+ * meanwhile, the attempt begins anew over one of its own. Set on the mail object at each attempt, over the methods of its class.
+ * @param route name of the Route; undefined for the mail servers of a domain.
  */
-export function shapeDelivery(mail: HarakaMail, terms: Terms, outbound: HarakaOutbound): void {
+export function shapeDelivery(
+  mail: HarakaMail,
+  { terms, route }: { terms: Terms; route: string | undefined },
+  { outbound, connections }: { outbound: HarakaOutbound; connections: ConnectionPool },
+): void {
   const { prototype } = outbound.HMailItem;
-  const { mode } = terms.tls;
-  let phase: () => Phase = () => 'connect';
+  let used: Connection | undefined;
+  /** `used` is one that was open already, and the other side has not asked for the data yet. */
+  let untried = false;
+  let mayReuse = true;
 
   // `hmail.todo.force_tls`, which Haraka documents, does nothing (HT4).
-  mail.get_force_tls = () => mode === 'Required';
+  mail.get_force_tls = () => terms.tls.mode === 'Required';
 
-  mail.try_deliver_host_on_socket = (hop, host, port, socket) => {
+  mail.try_deliver = () => {
+    const [hop] = mail.mxlist ?? [];
+    const waiting = mayReuse && hop ? connections.take(purposeOf(hop, terms, route)) : undefined;
+    untried = false;
+    if (hop === undefined || waiting === undefined) prototype.try_deliver.call(mail);
+    else reuse(waiting, hop);
+  };
+
+  /** The hop stays the next one to be tried until the other side has asked for the data. */
+  const reuse = (connection: Connection, hop: HarakaHop) => {
+    mayReuse = false;
+    untried = true;
+    mail.force_tls = mail.get_force_tls(hop);
+    const { socket } = connection;
+    socket.on('line', (line: string) => {
+      if (!untried || !line.startsWith('354')) return;
+      untried = false;
+      mail.mxlist?.shift();
+    });
+    socket.__fromPool = true;
+    deliverOver(connection, hop);
+  };
+
+  const deliverOver = (connection: Connection, hop: HarakaHop) => {
+    const { socket, watch } = connection;
+    used = connection;
+    watch.begin();
     socket.setTimeout(terms.timeoutSeconds * 1000);
+    prototype.try_deliver_host_on_socket.call(mail, hop, hop.exchange, hop.port, socket);
+  };
+
+  mail.try_deliver_host_on_socket = (hop, host, _port, socket) => {
     enforceTls(socket, { ...terms.tls, serverName: terms.serverName(host) });
-    phase = watchCommands(socket, (next, before) => forbidden(terms, socket, next, before));
+    const watch = watchCommands(socket, (next, before) => forbidden(terms, socket, next, before));
+    const { mode } = terms.tls;
     if (mode === 'Disabled' || mode === 'Implicit') hideStartTls(socket);
-    const deliver = () => prototype.try_deliver_host_on_socket.call(mail, hop, host, port, socket);
-    if (mode === 'Implicit') secureFirst(mail, socket, deliver);
-    else deliver();
+    // The dot goes out apart from the data: it must not wait until that is acknowledged.
+    socket.targetsocket.setNoDelay?.(true);
+    const connection = { socket, watch, purpose: purposeOf(hop, terms, route), mails: 0 };
+    if (mode !== 'Implicit') deliverOver(connection, hop);
+    else {
+      socket.setTimeout(terms.timeoutSeconds * 1000);
+      secureFirst(mail, socket, () => deliverOver(connection, hop));
+    }
+  };
+
+  mail.delivered = (...details) => {
+    const connection = used;
+    if (connection !== undefined) connection.watch.atQuit = () => connections.give(connection);
+    prototype.delivered.call(mail, ...details);
   };
 
   mail.bounce = (reason, extra) => {
     const text = reason instanceof Error ? reason.message : String(reason);
     const final =
-      terms.earlyRefusals === 'bounce' || isFinal(text, extra?.bounce_recips !== undefined, phase());
+      terms.earlyRefusals === 'bounce' ||
+      isFinal(text, extra?.bounce_recips !== undefined, used?.watch.phase ?? 'connect');
     if (text.startsWith('Error re-queueing')) keepMail(mail, outbound, holdSeconds);
     else if (final) prototype.bounce.call(mail, reason, extra);
     else mail.temp_fail(reason, extra);
@@ -41,9 +93,23 @@ export function shapeDelivery(mail: HarakaMail, terms: Terms, outbound: HarakaOu
 
   mail.temp_fail = (reason, extra) => {
     const text = reason instanceof Error ? reason.message : String(reason);
-    if (terms.onTlsFailure?.(mail) === 'bounce' && /TLS/.test(text))
+    if (untried && text.startsWith('Upstream error: 421')) mail.try_deliver();
+    else if (terms.onTlsFailure?.(mail) === 'bounce' && /TLS/.test(text))
       prototype.bounce.call(mail, reason, extra);
     else prototype.temp_fail.call(mail, reason, extra);
+  };
+}
+
+function purposeOf(hop: HarakaHop, terms: Terms, route: string | undefined): Purpose {
+  return {
+    route,
+    address: hop.exchange,
+    port: hop.port,
+    lmtp: hop.using_lmtp === true,
+    helo: hop.bind_helo,
+    user: hop.auth_user,
+    password: hop.auth_pass,
+    tls: { ...terms.tls, serverName: terms.serverName(hop.exchange) },
   };
 }
 

@@ -1,4 +1,12 @@
-import { open, rename, unlink } from 'node:fs/promises';
+import { closeSync, constants, open as openCallback, writev } from 'node:fs';
+import { rename, unlink } from 'node:fs/promises';
+import { promisify } from 'node:util';
+
+const open = promisify(openCallback);
+const write = promisify(writev);
+
+/** With O_DSYNC a write returns when the disk has it, as if fdatasync(2) came after it: one way to the thread pool less. */
+const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_DSYNC;
 
 /** A file that is written and safe on disk under a temporary name, and becomes visible by a rename. */
 export interface StagedFile {
@@ -13,19 +21,18 @@ export interface StagedFile {
  * @throws the file system's error (disk full, read-only, ...); the temporary file is gone then.
  */
 export async function stage(file: StagedFile, chunks: readonly Buffer[]): Promise<StagedFile> {
-  const handle = await open(file.temporary, 'wx', 0o600);
+  const descriptor = await open(file.temporary, flags, 0o600);
   try {
-    const { bytesWritten } = await handle.writev(chunks);
+    const { bytesWritten } = await write(descriptor, chunks);
     const expected = chunks.reduce((sum, { length }) => sum + length, 0);
     if (bytesWritten !== expected)
       throw new Error(`${file.temporary}: ${bytesWritten} of ${expected} bytes written`);
-    await handle.sync();
   } catch (error) {
-    await handle.close();
+    closeSync(descriptor);
     await unlink(file.temporary).catch(() => undefined);
     throw error;
   }
-  await handle.close();
+  closeSync(descriptor);
   return file;
 }
 
