@@ -17,6 +17,12 @@ export const privateApi = {
   'hmail.get_force_tls(hop)': 'outbound/route-delivery.ts: todo.force_tls has no effect (HT4)',
   'hmail.try_deliver_host_on_socket(hop, host, port, socket)':
     'outbound/route-delivery.ts shapes the socket of each attempt',
+  'hmail.try_deliver(), mxlist, socket.__fromPool':
+    'outbound/route-delivery.ts begins with MAIL on a connection that is open already, and tries the hop anew if that has died',
+  'hmail.delivered(...), then QUIT':
+    'outbound/route-delivery.ts keeps the connection of a mail that was delivered, in place of sending QUIT',
+  'hmail.size_file(), read_todo(), _stream_bytes_from(path, range)':
+    'outbound/fresh-mail.ts gives the octets of a new mail from memory',
   'hmail.bounce / temp_fail': 'outbound/route-delivery.ts turns early 5xx replies into deferrals (R5)',
   'hmail.bounce_respond(code, message)':
     'outbound/keep-mail.ts: a mail whose failure cannot be reported is not removed',

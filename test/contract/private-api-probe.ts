@@ -78,6 +78,20 @@ const has: Record<keyof typeof privateApi, boolean> = {
     /net_utils\.is_haproxy_allowed\(/.test(String(haraka.connectionClass)),
   'hmail.get_force_tls(hop)': takes(mail.get_force_tls, 1),
   'hmail.try_deliver_host_on_socket(hop, host, port, socket)': takes(mail.try_deliver_host_on_socket, 4),
+  'hmail.try_deliver(), mxlist, socket.__fromPool':
+    takes(mail.try_deliver, 0) &&
+    /const mx = this\.mxlist\.shift\(\)/.test(String(mail.try_deliver)) &&
+    /if \(socket\.__fromPool\) \{[\s\S]*send_command\('MAIL'/.test(String(mail.try_deliver_host_on_socket)),
+  'hmail.delivered(...), then QUIT':
+    /processing_mail = false\s+if \(success\) \{[\s\S]*self\.delivered\([\s\S]*\}\s+send_command\('QUIT'\)/.test(
+      String(mail.try_deliver_host_on_socket),
+    ),
+  'hmail.size_file(), read_todo(), _stream_bytes_from(path, range)':
+    takes(mail.size_file, 0) &&
+    takes(mail.read_todo, 0) &&
+    takes(mail._stream_bytes_from, 2) &&
+    /this\.size_file\(\)/.test(String(outbound.HMailItem)) &&
+    !/createReadStream|fs\.(?!rename)/.test(String(mail.read_todo)),
   'hmail.bounce / temp_fail': takes(mail.bounce, 2) && takes(mail.temp_fail, 2),
   'hmail.bounce_respond(code, message)':
     takes(mail.bounce_respond, 1) && /retval !== constants\.cont/.test(String(mail.bounce_respond)),

@@ -1,0 +1,189 @@
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import { expect, test } from 'vitest';
+import type { RoutePolicy } from '../../bundle/route-policy.ts';
+import { bundleOf, domainPolicy } from '../../policy/fixture.ts';
+import { makeCertificate } from './certificate.ts';
+import { eventually } from './eventually.ts';
+import { keepUntilTestEnds } from './kept.ts';
+import { type MtaProcess, startMta } from './mta-process.ts';
+import { noSecrets } from './policy-files.ts';
+import { route } from './route.ts';
+import { startSink } from './sink.ts';
+
+const keep = keepUntilTestEnds();
+
+/** What a server does at MAIL of the nth mail of a session, from 1. */
+type AtMail = (mail: number) => 'take' | 'hang up' | '421';
+
+/** A mail server of a few lines that notes the commands of each session with a mail: the MTA also looks whether it is there. */
+async function startServer({ lmtp = false, atMail = (() => 'take') as AtMail } = {}) {
+  const sessions: string[][] = [];
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    const commands: string[] = [];
+    sessions.push(commands);
+    sockets.add(socket);
+    let rest = '';
+    let inData = false;
+    socket.on('error', () => undefined);
+    socket.on('data', (data) => {
+      rest += data.toString('latin1');
+      for (let end = rest.indexOf('\r\n'); end !== -1; end = rest.indexOf('\r\n')) {
+        const line = rest.slice(0, end);
+        rest = rest.slice(end + 2);
+        if (inData && line !== '.') continue;
+        inData = line === 'DATA';
+        const verb = line.split(' ')[0] ?? '';
+        commands.push(verb);
+        const does = verb === 'MAIL' ? atMail(commands.filter((each) => each === 'MAIL').length) : 'take';
+        if (does === 'hang up') socket.destroy();
+        else if (does === '421') socket.end('421 4.4.2 you have been silent for too long\r\n');
+        else if (verb === 'QUIT') socket.end('221 2.0.0 bye\r\n');
+        else socket.write(inData ? '354 go on\r\n' : '250 2.0.0 well\r\n');
+      }
+    });
+    socket.write(`220 server.example ${lmtp ? 'LMTP' : 'ESMTP'}\r\n`);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return keep({
+    port: address.port,
+    mailSessions: () => sessions.filter((commands) => commands.includes('MAIL')),
+    /** Mails that were taken. */
+    taken: () => sessions.flat().filter((verb) => verb === '.').length,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  });
+}
+
+function bundleWith(store: RoutePolicy) {
+  return {
+    ...bundleOf([domainPolicy('example.com', { mailbox: { kind: 'Route', route: 'store' } })]),
+    routes: [store],
+  };
+}
+
+async function startWith(store: RoutePolicy, secrets = noSecrets): Promise<MtaProcess> {
+  return keep(await startMta({ bundle: bundleWith(store), secrets }));
+}
+
+/** One delivery at a time: the next one begins when the last one has ended. */
+function oneByOne(store: RoutePolicy): RoutePolicy {
+  return { ...store, connection: { maxConcurrent: 1, timeoutSeconds: 20 } };
+}
+
+/** Sends mails, the next one when the last one has arrived. */
+async function sendInTurn(mta: MtaProcess, count: number, taken: () => number): Promise<void> {
+  const session = await mta.session();
+  for (let i = 0; i < count; i += 1) {
+    const before = taken();
+    expect((await session.mail({ to: ['user@example.com'] })).at(-1)).toMatch(/^250/);
+    await eventually(() => taken() === before + 1, `mail ${i + 1} has arrived`);
+  }
+  await session.close();
+}
+
+const deferrals = (mta: MtaProcess) => mta.logged(({ event }) => event === 'deferred');
+const mail = ['MAIL', 'RCPT', 'DATA', '.'];
+
+test.each([
+  ['SMTP', 'EHLO'],
+  ['LMTP', 'LHLO'],
+] as const)(
+  'mails that follow each other go over one %s connection, which is then closed',
+  async (protocol, hello) => {
+    const server = await startServer({ lmtp: protocol === 'LMTP' });
+    const mta = await startWith(oneByOne(route('store', server.port, { protocol })));
+    const session = await mta.session();
+    for (let i = 0; i < 3; i += 1) await session.mail({ to: ['user@example.com'] });
+    await eventually(() => server.mailSessions()[0]?.at(-1) === 'QUIT', 'the connection is closed politely');
+    expect(server.mailSessions()).toEqual([[hello, ...mail, ...mail, ...mail, 'QUIT']]);
+  },
+);
+
+test.each(['hang up', '421'] as const)(
+  'a connection that dies while it waits costs its next mail nothing (%s at MAIL)',
+  async (end) => {
+    const server = await startServer({ atMail: (nth) => (nth === 1 ? 'take' : end) });
+    const mta = await startWith(route('store', server.port));
+    await sendInTurn(mta, 3, server.taken);
+    expect(server.mailSessions().filter((commands) => commands.includes('.'))).toHaveLength(3);
+    expect(deferrals(mta)).toEqual([]);
+  },
+);
+
+test('a server that says 421 to everybody still defers', async () => {
+  const server = await startServer({ atMail: () => '421' });
+  const mta = await startWith(route('store', server.port));
+  const session = await mta.session();
+  await session.mail({ to: ['user@example.com'] });
+  await eventually(() => deferrals(mta).length > 0, 'deferred');
+  expect(server.taken()).toBe(0);
+});
+
+test('no connection takes more than 100 mails', async () => {
+  const server = await startServer();
+  const mta = await startWith(oneByOne(route('store', server.port)));
+  const session = await mta.session();
+  for (let i = 0; i < 105; i += 1) await session.mail({ to: ['user@example.com'] });
+  await eventually(() => server.taken() === 105, 'all have arrived');
+  for (const commands of server.mailSessions())
+    expect(commands.filter((verb) => verb === 'MAIL').length).toBeLessThanOrEqual(100);
+  expect(server.mailSessions().length).toBeLessThan(10);
+});
+
+test('a Route that asks for TLS now does not use a connection that was opened without', async () => {
+  const certificate = await makeCertificate('sink.example');
+  const sink = keep(await startSink({ server: { disabledCommands: ['AUTH'], ...certificate } }));
+  const clear = route('store', sink.port, { tls: { mode: 'Disabled', verify: 'None' } });
+  const mta = await startWith(clear);
+  await sendInTurn(mta, 1, () => sink.mails.length);
+  await mta.loadPolicy(bundleWith({ ...clear, tls: { mode: 'Required', verify: 'None' } }));
+  await sendInTurn(mta, 2, () => sink.mails.length);
+  expect(sink.mails.map(({ secure }) => secure)).toEqual([false, true, true]);
+});
+
+test('credentials that were changed are used from the next mail on', async () => {
+  const certificate = await makeCertificate('sink.example');
+  const sink = keep(
+    await startSink({
+      server: {
+        disabledCommands: [],
+        authOptional: false,
+        ...certificate,
+        onAuth: ({ username }, _session, done) => done(null, { user: username }),
+      },
+    }),
+  );
+  const store = route('store', sink.port, {
+    tls: { mode: 'Required', verify: 'None' },
+    authenticated: true,
+  });
+  const secrets = (username: string) => ({
+    ...noSecrets,
+    routeAuth: { store: { username, password: 's3cret' } },
+  });
+  const mta = await startWith(store, secrets('first'));
+  await sendInTurn(mta, 2, () => sink.mails.length);
+  await mta.loadPolicy(bundleWith(store), secrets('second'));
+  await sendInTurn(mta, 1, () => sink.mails.length);
+  expect(sink.mails.map(({ user, secure }) => [user, secure])).toEqual([
+    ['first', true],
+    ['first', true],
+    ['second', true],
+  ]);
+});
+
+test('a process that stops closes what waits', async () => {
+  const server = await startServer();
+  const mta = await startWith(route('store', server.port));
+  await sendInTurn(mta, 1, server.taken);
+  mta.signal('SIGTERM');
+  await mta.ended();
+  await eventually(() => server.mailSessions()[0]?.at(-1) === 'QUIT', 'QUIT was said');
+});
