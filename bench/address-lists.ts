@@ -1,3 +1,4 @@
+import type { DomainPolicy } from '../bundle/domain-policy.ts';
 import type { PolicyBundle } from '../bundle/policy-bundle.ts';
 import { bundleOf, domainPolicy, list } from '../policy/fixture.ts';
 import { formatAddress } from '../policy/ip/address.ts';
@@ -44,11 +45,16 @@ export function randomPeers(
   });
 }
 
-/** A bundle of one domain with one allow and one block list. */
-export function bundleWithLists(allow: readonly string[], block: readonly string[]): PolicyBundle {
+/** A bundle of one domain with one allow and one block list, and what else the domain has. */
+export function bundleWithLists(
+  allow: readonly string[],
+  block: readonly string[],
+  over: Partial<DomainPolicy> = {},
+): PolicyBundle {
   const domain = domainPolicy('example.com', {
     access: { allow: ['allow'], block: ['block'] },
     maxMessageBytes: 26_214_400,
+    ...over,
   });
   return bundleOf([domain], [list('allow', [...allow]), list('block', [...block])]);
 }

@@ -4,6 +4,7 @@ import { compile } from '../operator/compile/compile.ts';
 import type { Snapshot } from '../operator/compile/model.ts';
 import { render } from '../operator/render/render.ts';
 import { randomRanges, randomWords } from './address-lists.ts';
+import { threadMilliseconds } from './cpu.ts';
 import { type BenchResult, percentile, rounded } from './result.ts';
 
 const domainCount = 100;
@@ -69,10 +70,9 @@ function translate(objects: readonly PosternObject[]): { files: ReadonlySet<stri
 }
 
 function timed<T>(work: () => T): { milliseconds: number; result: T } {
-  const start = process.threadCpuUsage();
+  const start = threadMilliseconds();
   const result = work();
-  const { user, system } = process.threadCpuUsage(start);
-  return { milliseconds: (user + system) / 1000, result };
+  return { milliseconds: threadMilliseconds() - start, result };
 }
 
 function snapshotOf(objects: readonly PosternObject[]): Snapshot {

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { PolicyBundle } from '../bundle/policy-bundle.ts';
 import { loadPolicy } from '../policy/load.ts';
 import { bundleWithLists, randomRanges, randomWords } from './address-lists.ts';
+import { threadMilliseconds } from './cpu.ts';
 import { type BenchResult, percentile, rounded } from './result.ts';
 
 const entries = 10_000;
@@ -41,24 +42,19 @@ function report(what: string, { total, longest }: Load): BenchResult[] {
 }
 
 async function load(bundle: PolicyBundle): Promise<Load> {
-  const start = cpuTime();
+  const start = threadMilliseconds();
   let turned = start;
   let longest = 0;
   const note = () => {
-    longest = Math.max(longest, cpuTime() - turned);
+    longest = Math.max(longest, threadMilliseconds() - turned);
   };
   await loadPolicy(bundle, {
     pause: async () => {
       note();
       await nextTurn();
-      turned = cpuTime();
+      turned = threadMilliseconds();
     },
   });
   note();
-  return { total: cpuTime() - start, longest };
-}
-
-function cpuTime(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
+  return { total: threadMilliseconds() - start, longest };
 }

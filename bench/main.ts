@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { run as runCompile } from './compile.ts';
 import { run as runConnection } from './connection.ts';
 import { run as runIp } from './ip.ts';
+import { run as runJunkPatterns } from './junk-patterns.ts';
 import { run as runLoad } from './load.ts';
 import { run as runMemory } from './memory.ts';
 import type { BenchResult } from './result.ts';
@@ -14,6 +15,7 @@ const benches = {
   Q3: runLoad,
   Q4: runSigning,
   Q11: runCompile,
+  Q12: runJunkPatterns,
   Q13: runMemory,
 };
 
