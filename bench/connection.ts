@@ -7,7 +7,7 @@ import { SmtpClient } from '../test/wire/smtp-client.ts';
 import { bundleWithLists, randomRanges, randomWords } from './address-lists.ts';
 import { cpuSeconds } from './cpu.ts';
 import { junkPatterns } from './junk-patterns.ts';
-import { type BenchResult, percentile, rounded } from './result.ts';
+import { type BenchResult, pairedRatios, percentile, rounded } from './result.ts';
 import { stockConnectionIni } from './stock-haraka.ts';
 
 const entries = 10_000;
@@ -110,13 +110,13 @@ export async function run(): Promise<BenchResult[]> {
 
 /** @param theirs,ours milliseconds of each round. */
 function row(what: string, theirs: readonly number[], ours: readonly number[]): BenchResult {
-  const added = ours.map((mine, round) => (mine / (theirs[round] ?? Number.NaN) - 1) * 100);
-  const [low, middle, high] = [0.25, 0.5, 0.75].map((share) => rounded(percentile(added, share)));
+  const ratios = pairedRatios(ours, theirs);
+  const [low, median, high] = [ratios.low, ratios.median, ratios.high].map((one) => rounded((one - 1) * 100));
   const [stock, mine] = [theirs, ours].map((list) => rounded(percentile(list, 0.5)));
   return {
     id: 'Q2',
     what: `CPU added to a connection with one 5 kB message: ${what}`,
-    value: middle ?? Number.NaN,
+    value: median ?? Number.NaN,
     unit: '%',
     target: '<= 10',
     peer: `stock Haraka: ${stock} ms, ours ${mine} ms; half of ${rounds} rounds within ${low} to ${high} %`,

@@ -6,6 +6,7 @@ import { run as runIp } from './ip.ts';
 import { run as runJunkPatterns } from './junk-patterns.ts';
 import { run as runLoad } from './load.ts';
 import { run as runMemory } from './memory.ts';
+import { run as runRelay } from './relay.ts';
 import type { BenchResult } from './result.ts';
 import { run as runSigning } from './signing.ts';
 
@@ -14,6 +15,7 @@ const benches = {
   Q2: runConnection,
   Q3: runLoad,
   Q4: runSigning,
+  Q6: runRelay,
   Q11: runCompile,
   Q12: runJunkPatterns,
   Q13: runMemory,

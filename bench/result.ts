@@ -5,7 +5,7 @@ export interface BenchResult {
   /** What was measured, in a few words. */
   readonly what: string;
   readonly value: number;
-  /** `us`, `ms`, `MB`, `%` */
+  /** `us`, `ms`, `MB`, `%`, or `x`: times the peer's */
   readonly unit: string;
   /** `<= 2` */
   readonly target: string;
@@ -27,4 +27,14 @@ export function percentile(samples: readonly number[], share: number): number {
 /** The value with three significant digits, as the tables show it. */
 export function rounded(value: number): number {
   return Number(value.toPrecision(3));
+}
+
+/**
+ * How our rounds compare with the peer's: each with the one beside it, so that whatever else ran on the machine troubled both.
+ * @param ours,theirs one figure for each round.
+ * @returns quartiles of ours divided by theirs.
+ */
+export function pairedRatios(ours: readonly number[], theirs: readonly number[]) {
+  const ratios = ours.map((mine, round) => mine / (theirs[round] ?? Number.NaN));
+  return { low: percentile(ratios, 0.25), median: percentile(ratios, 0.5), high: percentile(ratios, 0.75) };
 }

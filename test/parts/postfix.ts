@@ -1,18 +1,20 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { freePort } from '../cluster/free-port.ts';
 import { ensureDebianParts } from './install.ts';
 
 const run = promisify(execFile);
 
-/** A Postfix that takes mail for some domains and hands all of it to one server: an inbound gateway. */
+/** A Postfix that takes mail for some domains and hands all of it to one server: an inbound gateway, or a relay to compare with. */
 export interface PostfixGateway {
   readonly host: string;
   readonly port: number;
+  /** Of its master process. */
+  readonly pid: number;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -35,7 +37,7 @@ export async function startPostfixGateway(options: {
   const port = await freePort(host);
   const etc = join(folder, 'etc');
   await mkdir(etc);
-  const checks = header === undefined ? [] : [`/^Subject: ${header.subject}/ PREPEND ${header.line}`];
+  const checks = header === undefined ? undefined : [`/^Subject: ${header.subject}/ PREPEND ${header.line}`];
   await writeConfiguration(etc, {
     'main.cf': [
       'compatibility_level = 3.6',
@@ -61,7 +63,7 @@ export async function startPostfixGateway(options: {
       'smtp_host_lookup = native',
       'smtpd_relay_restrictions = reject_unauth_destination',
       'smtpd_authorized_xclient_hosts = 127.0.0.0/8',
-      `header_checks = regexp:${etc}/header_checks`,
+      ...(checks === undefined ? [] : [`header_checks = regexp:${etc}/header_checks`]),
       'in_flow_delay = 0',
       'smtpd_error_sleep_time = 0',
     ],
@@ -81,13 +83,16 @@ export async function startPostfixGateway(options: {
       'proxymap unix - - n - - proxymap',
       'postlog unix-dgram n - n - 1 postlogd',
     ],
-    header_checks: checks,
+    ...(checks !== undefined && { header_checks: checks }),
   });
   await makeQueue(folder);
   const master = spawn('/usr/lib/postfix/sbin/master', ['-c', etc, '-s'], { stdio: 'ignore' });
+  const { pid } = master;
+  if (pid === undefined) throw new Error('Postfix did not start');
   return {
     host,
     port,
+    pid,
     [Symbol.asyncDispose]: async () => {
       await stop(master);
       await rm(folder, { recursive: true, force: true });
@@ -124,13 +129,4 @@ async function stop(master: ChildProcess): Promise<void> {
   if (master.exitCode !== null || master.signalCode !== null) return;
   master.kill('SIGTERM');
   await once(master, 'exit');
-}
-
-async function freePort(host: string): Promise<number> {
-  const server = createServer().listen(0, host);
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === 'string') throw new Error(`${host} has no free port`);
-  return address.port;
 }
