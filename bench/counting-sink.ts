@@ -19,13 +19,14 @@ export class CountingSink {
     this.child = child;
   }
 
-  static async start(): Promise<CountingSink> {
+  /** @param port any free one unless given. */
+  static async start(port?: number): Promise<CountingSink> {
     await ensureDebianParts(['postfix']);
-    const port = await freePort();
+    const own = port ?? (await freePort());
     // 256 sessions unless told otherwise, and as root it wants to become somebody else.
     const user = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
-    const args = ['-c', '-4', '-m', '1000', ...user, `${host}:${port}`, '1000'];
-    return new CountingSink(port, startChild('/usr/sbin/smtp-sink', args));
+    const args = ['-c', '-4', '-m', '1000', ...user, `${host}:${own}`, '1000'];
+    return new CountingSink(own, startChild('/usr/sbin/smtp-sink', args));
   }
 
   /** Messages that it has taken, as its running counter says. */

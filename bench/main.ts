@@ -8,6 +8,7 @@ import { run as runLoad } from './load.ts';
 import { run as runMemory } from './memory.ts';
 import { run as runRelay } from './relay.ts';
 import type { BenchResult } from './result.ts';
+import { run as runSignedRelay } from './signed-relay.ts';
 import { run as runSigning } from './signing.ts';
 
 const benches = {
@@ -15,6 +16,7 @@ const benches = {
   Q2: runConnection,
   Q3: runLoad,
   Q4: runSigning,
+  Q5: runSignedRelay,
   Q6: runRelay,
   Q11: runCompile,
   Q12: runJunkPatterns,

@@ -3,7 +3,8 @@ import type { Account } from '../../bundle/policy-bundle.ts';
 import type { MtaProcess } from './mta-process.ts';
 import type { SmtpClient } from './smtp-client.ts';
 
-const password = 'open-sesame';
+/** Of every account. */
+export const password = 'open-sesame';
 
 /** An account with the password that `signIn` uses; cheap to check. */
 export function accountOf(name: string, over: Partial<Account> = {}): Account {
@@ -20,7 +21,11 @@ export function authLine(name: string): string {
 /** A session on the submission listener, over TLS and authenticated. */
 export async function signIn(mta: MtaProcess, name: string): Promise<SmtpClient> {
   // Another address than the proxy's, should the MTA have one.
-  const session = await mta.session('submission', '127.0.0.2');
+  return signInOn(await mta.session('submission', '127.0.0.2'), name);
+}
+
+/** STARTTLS and AUTH on a session with any server, after its EHLO. @returns the session. */
+export async function signInOn(session: SmtpClient, name: string): Promise<SmtpClient> {
   await session.send('STARTTLS');
   await session.secure();
   await session.send('EHLO client.example');
