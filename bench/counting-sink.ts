@@ -8,7 +8,10 @@ const host = '127.0.0.1';
 const lookMs = 2;
 const deadlineMs = 120_000;
 
-/** Postfix's smtp-sink: takes all mail, throws it away and counts it. No MTA here comes near its limit. */
+/**
+ * Postfix's smtp-sink: takes all mail, throws it away and counts it. Straight from smtp-source it took 2,800-5,000 messages a
+ * second (750-960 with a connection for each) on the busy machine on which the MTAs reached 120-370.
+ */
 export class CountingSink {
   readonly host = host;
   readonly port: number;
