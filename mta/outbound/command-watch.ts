@@ -22,8 +22,10 @@ export interface CommandWatch {
   readonly phase: Phase;
   /** A mail begins on the connection. Commands of mails before it still count as sent. */
   begin(): void;
-  /** Asked in place of sending QUIT, once; true: the connection stays open and the next QUIT is not sent. */
+  /** Asked in place of sending QUIT; true: it is not sent. */
   atQuit: (() => boolean) | undefined;
+  /** Shown each line of a reply before Haraka sees it; true: Haraka does not. */
+  atReply: ((line: string) => boolean) | undefined;
 }
 
 /**
@@ -38,12 +40,17 @@ export function watchCommands(
   const seen = new Set<Phase>();
   const watch = {
     phase: 'connect' as Phase,
-    atQuit: undefined as (() => boolean) | undefined,
+    atQuit: undefined as CommandWatch['atQuit'],
+    atReply: undefined as CommandWatch['atReply'],
     begin() {
       watch.phase = 'connect';
       watch.atQuit = undefined;
+      watch.atReply = undefined;
     },
   };
+  const emit = socket.emit.bind(socket);
+  socket.emit = (event: string | symbol, ...args: unknown[]) =>
+    event === 'line' && watch.atReply?.(String(args[0])) ? true : emit(event, ...args);
   socket.write = (data, encoding, done) => {
     if (typeof data !== 'string') return write(data, encoding, done);
     if (data === quit && watch.atQuit?.()) return true;

@@ -5,6 +5,8 @@ import type { TlsTerms } from './tls-level.ts';
 
 /** Mails over one connection; some servers count them. */
 const maxMails = 100;
+/** Connections that wait at a time. */
+const maxIdle = 100;
 /** Milliseconds that a connection waits for its next mail, and for the other side to close once it was told QUIT. */
 const idleMs = 2_000;
 const closingMs = 5_000;
@@ -20,6 +22,8 @@ export interface Purpose {
   readonly user: string | undefined;
   readonly password: string | undefined;
   readonly tls: TlsTerms;
+  /** Some of the timers of a connection are as it was opened with. */
+  readonly timeoutSeconds: number;
 }
 
 /** A connection to a next hop, with all that was put on it when it was opened. */
@@ -33,19 +37,27 @@ export interface Connection {
 
 const spokenTo = ['line', 'error', 'timeout', 'close', 'end', 'secure'] as const;
 
-/** Connections that have delivered a mail and wait a moment for another one: most of a delivery's cost is in opening them. */
+/**
+ * Connections that have delivered a mail and wait a moment for another one: most of a delivery's cost is in opening them. Those of
+ * a Route count as its connections: one is closed for each that is opened beside them.
+ */
 export class ConnectionPool {
-  private readonly idle = new Map<string, Connection[]>();
+  private readonly idle = new Set<Connection>();
   private closed = false;
 
   /** The connection that was used last for the same purpose: it is the least likely to have died. */
   take(purpose: Purpose): Connection | undefined {
-    const waiting = this.idle.get(placeOf(purpose));
-    const found = waiting?.findLast((each) => isDeepStrictEqual(each.purpose, purpose));
-    if (found === undefined) return undefined;
-    this.forget(found);
-    forgetListeners(found.socket);
-    return found;
+    const waiting = [...this.idle];
+    const found = waiting.findLast((each) => isDeepStrictEqual(each.purpose, purpose));
+    if (found !== undefined) {
+      this.idle.delete(found);
+      forgetListeners(found.socket);
+      return found;
+    }
+    const other =
+      purpose.route === undefined ? undefined : waiting.find((each) => each.purpose.route === purpose.route);
+    if (other !== undefined) this.end(other);
+    return undefined;
   }
 
   /**
@@ -54,32 +66,26 @@ export class ConnectionPool {
    */
   give(connection: Connection): boolean {
     connection.mails += 1;
-    if (this.closed || connection.mails >= maxMails) return false;
-    const { purpose, socket } = connection;
-    const place = placeOf(purpose);
+    if (this.closed || connection.mails >= maxMails || this.idle.size >= maxIdle) return false;
+    const { socket } = connection;
     forgetListeners(socket);
+    // Whatever is said now is no answer to the next mail. What is left of the last answer's line shows in the next one.
     for (const event of ['line', 'error', 'close', 'end']) socket.once(event, () => this.drop(connection));
     socket.once('timeout', () => this.end(connection));
     socket.setTimeout(idleMs);
-    this.idle.set(place, [...(this.idle.get(place) ?? []), connection]);
+    this.idle.add(connection);
     return true;
   }
 
   /** Ends what waits; from now on nothing is kept. */
   close(): void {
     this.closed = true;
-    for (const connection of [...this.idle.values()].flat()) this.end(connection);
+    for (const connection of this.idle) this.end(connection);
   }
 
-  /** The other side has spoken or gone: nothing is to be said to it any more. */
-  private drop(connection: Connection): void {
-    this.forget(connection);
-    forgetListeners(connection.socket);
-    connection.socket.destroy();
-  }
-
-  private end(connection: Connection): void {
-    this.forget(connection);
+  /** Says goodbye on a connection that is of no more use, and hears nothing more from it. */
+  end(connection: Connection): void {
+    this.idle.delete(connection);
     const { socket, watch } = connection;
     forgetListeners(socket);
     for (const event of ['error', 'timeout', 'close']) socket.once(event, () => socket.destroy());
@@ -89,16 +95,12 @@ export class ConnectionPool {
     socket.end();
   }
 
-  private forget(connection: Connection): void {
-    const place = placeOf(connection.purpose);
-    const others = (this.idle.get(place) ?? []).filter((each) => each !== connection);
-    if (others.length === 0) this.idle.delete(place);
-    else this.idle.set(place, others);
+  /** The other side has spoken or gone: nothing is to be said to it any more. */
+  private drop(connection: Connection): void {
+    this.idle.delete(connection);
+    forgetListeners(connection.socket);
+    connection.socket.destroy();
   }
-}
-
-function placeOf({ address, port }: Purpose): string {
-  return `${address} ${port}`;
 }
 
 function forgetListeners(socket: OutboundSocket): void {

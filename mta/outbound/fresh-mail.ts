@@ -4,6 +4,9 @@ import type { HarakaMail, HarakaOutbound } from '../haraka.ts';
 /** Octets of mail that may be held for first attempts; what comes above is read from its file, as after a restart. */
 const budget = 33_554_432;
 
+/** Octets that are written at a time, as when a file is read: a time limit sees progress only between writes. */
+const pieceBytes = 65_536;
+
 /**
  * Hands mail that has just been filed to Haraka together with its octets: the file is there for what happens later, and the first
  * attempt need not read it again.
@@ -38,7 +41,7 @@ export class FreshMails {
       override data_stream(): AsyncIterable<Buffer> {
         return this.file === undefined
           ? super.data_stream()
-          : Readable.from([this.file.subarray(this.data_start)], { objectMode: false });
+          : Readable.from(pieces(this.file.subarray(this.data_start)), { objectMode: false });
       }
     }
     this.make = (name, path, file) => {
@@ -73,4 +76,9 @@ export class FreshMails {
     this.lost.unregister(mail);
     mail.file = undefined;
   }
+}
+
+function* pieces(bytes: Buffer): Generator<Buffer> {
+  for (let start = 0; start < bytes.length; start += pieceBytes)
+    yield bytes.subarray(start, start + pieceBytes);
 }

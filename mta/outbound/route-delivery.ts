@@ -22,8 +22,6 @@ export function shapeDelivery(
 ): void {
   const { prototype } = outbound.HMailItem;
   let used: Connection | undefined;
-  /** `used` is one that was open already, and the other side has not asked for the data yet. */
-  let untried = false;
   let mayReuse = true;
 
   // `hmail.todo.force_tls`, which Haraka documents, does nothing (HT4).
@@ -32,24 +30,30 @@ export function shapeDelivery(
   mail.try_deliver = () => {
     const [hop] = mail.mxlist ?? [];
     const waiting = mayReuse && hop ? connections.take(purposeOf(hop, terms, route)) : undefined;
-    untried = false;
     if (hop === undefined || waiting === undefined) prototype.try_deliver.call(mail);
     else reuse(waiting, hop);
   };
 
-  /** The hop stays the next one to be tried until the other side has asked for the data. */
   const reuse = (connection: Connection, hop: HarakaHop) => {
     mayReuse = false;
-    untried = true;
     mail.force_tls = mail.get_force_tls(hop);
-    const { socket } = connection;
-    socket.on('line', (line: string) => {
-      if (!untried || !line.startsWith('354')) return;
-      untried = false;
-      mail.mxlist?.shift();
-    });
-    socket.__fromPool = true;
+    connection.socket.__fromPool = true;
     deliverOver(connection, hop);
+    const { watch } = connection;
+    // Until the other side has asked for the data, the hop stays the next one to be tried.
+    watch.atReply = (line) => {
+      if (line.startsWith('354')) {
+        watch.atReply = undefined;
+        mail.mxlist?.shift();
+        return false;
+      }
+      const answers = watch.phase === 'mail' ? /^2\d\d[ -]/ : /^(?!421)[2345]\d\d[ -]/;
+      if (answers.test(line)) return false;
+      // It has had enough mail, or was about to close: that says nothing of this mail.
+      connections.end(connection);
+      mail.try_deliver();
+      return true;
+    };
   };
 
   const deliverOver = (connection: Connection, hop: HarakaHop) => {
@@ -93,8 +97,7 @@ export function shapeDelivery(
 
   mail.temp_fail = (reason, extra) => {
     const text = reason instanceof Error ? reason.message : String(reason);
-    if (untried && text.startsWith('Upstream error: 421')) mail.try_deliver();
-    else if (terms.onTlsFailure?.(mail) === 'bounce' && /TLS/.test(text))
+    if (terms.onTlsFailure?.(mail) === 'bounce' && /TLS/.test(text))
       prototype.bounce.call(mail, reason, extra);
     else prototype.temp_fail.call(mail, reason, extra);
   };
@@ -110,6 +113,7 @@ function purposeOf(hop: HarakaHop, terms: Terms, route: string | undefined): Pur
     user: hop.auth_user,
     password: hop.auth_pass,
     tls: { ...terms.tls, serverName: terms.serverName(hop.exchange) },
+    timeoutSeconds: terms.timeoutSeconds,
   };
 }
 

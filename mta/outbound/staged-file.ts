@@ -23,16 +23,18 @@ export interface StagedFile {
 export async function stage(file: StagedFile, chunks: readonly Buffer[]): Promise<StagedFile> {
   const descriptor = await open(file.temporary, flags, 0o600);
   try {
-    const { bytesWritten } = await write(descriptor, chunks);
-    const expected = chunks.reduce((sum, { length }) => sum + length, 0);
-    if (bytesWritten !== expected)
-      throw new Error(`${file.temporary}: ${bytesWritten} of ${expected} bytes written`);
+    try {
+      const { bytesWritten } = await write(descriptor, chunks);
+      const expected = chunks.reduce((sum, { length }) => sum + length, 0);
+      if (bytesWritten !== expected)
+        throw new Error(`${file.temporary}: ${bytesWritten} of ${expected} bytes written`);
+    } finally {
+      closeSync(descriptor);
+    }
   } catch (error) {
-    closeSync(descriptor);
     await unlink(file.temporary).catch(() => undefined);
     throw error;
   }
-  closeSync(descriptor);
   return file;
 }
 

@@ -73,7 +73,7 @@ async function headerOf(mail: HarakaMail): Promise<string> {
   for await (const chunk of mail.data_stream()) {
     text += chunk.toString('latin1');
     const end = text.indexOf('\r\n\r\n');
-    if (end !== -1) return text.slice(0, end + 2);
+    if (end !== -1 && end <= maxHeaderBytes) return text.slice(0, end + 2);
     if (text.length > maxHeaderBytes) return text.slice(0, text.lastIndexOf('\r\n', maxHeaderBytes) + 2);
   }
   return text;

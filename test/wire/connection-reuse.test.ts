@@ -13,11 +13,11 @@ import { startSink } from './sink.ts';
 
 const keep = keepUntilTestEnds();
 
-/** What a server does at MAIL of the nth mail of a session, from 1. */
-type AtMail = (mail: number) => 'take' | 'hang up' | '421';
+/** What a server says to a command of the nth mail of a session, from 1, or `hang up`; undefined: what is usual. */
+type Answer = (command: string, mail: number) => string | undefined;
 
 /** A mail server of a few lines that notes the commands of each session with a mail: the MTA also looks whether it is there. */
-async function startServer({ lmtp = false, atMail = (() => 'take') as AtMail } = {}) {
+async function startServer({ lmtp = false, answer = (() => undefined) as Answer } = {}) {
   const sessions: string[][] = [];
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -36,9 +36,10 @@ async function startServer({ lmtp = false, atMail = (() => 'take') as AtMail } =
         inData = line === 'DATA';
         const verb = line.split(' ')[0] ?? '';
         commands.push(verb);
-        const does = verb === 'MAIL' ? atMail(commands.filter((each) => each === 'MAIL').length) : 'take';
-        if (does === 'hang up') socket.destroy();
-        else if (does === '421') socket.end('421 4.4.2 you have been silent for too long\r\n');
+        const mails = commands.filter((each) => each === 'MAIL').length;
+        const own = answer(verb, mails);
+        if (own === 'hang up') socket.destroy();
+        else if (own !== undefined) socket.write(`${own}\r\n`);
         else if (verb === 'QUIT') socket.end('221 2.0.0 bye\r\n');
         else socket.write(inData ? '354 go on\r\n' : '250 2.0.0 well\r\n');
       }
@@ -88,6 +89,8 @@ async function sendInTurn(mta: MtaProcess, count: number, taken: () => number): 
   await session.close();
 }
 
+/** One copy for each, queued in one step. */
+const three = ['user+1@example.com', 'user+2@example.com', 'user+3@example.com'];
 const deferrals = (mta: MtaProcess) => mta.logged(({ event }) => event === 'deferred');
 const mail = ['MAIL', 'RCPT', 'DATA', '.'];
 
@@ -106,24 +109,57 @@ test.each([
   },
 );
 
-test.each(['hang up', '421'] as const)(
-  'a connection that dies while it waits costs its next mail nothing (%s at MAIL)',
-  async (end) => {
-    const server = await startServer({ atMail: (nth) => (nth === 1 ? 'take' : end) });
-    const mta = await startWith(route('store', server.port));
-    await sendInTurn(mta, 3, server.taken);
-    expect(server.mailSessions().filter((commands) => commands.includes('.'))).toHaveLength(3);
-    expect(deferrals(mta)).toEqual([]);
-  },
-);
+test.each([
+  ['MAIL', 'hang up'],
+  ['MAIL', '421 4.4.2 you have been silent for too long'],
+  ['MAIL', '452 4.5.3 too many messages in this session'],
+  ['MAIL', '503 5.5.1 one mail for each session'],
+  ['MAIL', 'what?'],
+  ['RCPT', '421 4.3.2 shutting down'],
+  ['DATA', 'hang up'],
+])('a connection that wants no second mail costs that mail nothing: at %s %s', async (command, says) => {
+  const server = await startServer({
+    answer: (verb, nth) => (verb === command && nth > 1 ? says : undefined),
+  });
+  const mta = await startWith(oneByOne(route('store', server.port)));
+  await sendInTurn(mta, 3, server.taken);
+  expect(server.mailSessions().filter((commands) => commands.includes('.'))).toHaveLength(3);
+  expect(mta.logged(({ event }) => event === 'deferred' || event === 'failed')).toEqual([]);
+});
+
+test('a recipient that is refused on a connection that was open already is refused', async () => {
+  const server = await startServer({
+    answer: (verb, nth) => (verb === 'RCPT' && nth === 2 ? '550 5.1.1 nobody' : undefined),
+  });
+  const mta = await startWith(oneByOne(route('store', server.port)));
+  const session = await mta.session();
+  await session.mail({ to: three });
+  await eventually(() => mta.logged(({ event }) => event === 'failed').length === 1, 'one has failed');
+  await eventually(() => server.taken() === 2, 'the others have arrived');
+  expect(server.mailSessions()).toHaveLength(2);
+});
 
 test('a server that says 421 to everybody still defers', async () => {
-  const server = await startServer({ atMail: () => '421' });
+  const server = await startServer({ answer: (verb) => (verb === 'MAIL' ? '421 4.3.2 later' : undefined) });
   const mta = await startWith(route('store', server.port));
   const session = await mta.session();
   await session.mail({ to: ['user@example.com'] });
   await eventually(() => deferrals(mta).length > 0, 'deferred');
   expect(server.taken()).toBe(0);
+});
+
+test('what waits counts as a connection of its Route: another way to the Route closes it', async () => {
+  const server = await startServer();
+  const store = oneByOne(route('store', server.port));
+  const mta = await startWith(store);
+  await sendInTurn(mta, 1, server.taken);
+  await mta.loadPolicy(bundleWith({ ...store, connection: { maxConcurrent: 1, timeoutSeconds: 30 } }));
+  await sendInTurn(mta, 1, server.taken);
+  await eventually(() => server.mailSessions()[0]?.at(-1) === 'QUIT', 'the first one is closed');
+  expect(server.mailSessions().map((commands) => commands.filter((verb) => verb === '.'))).toEqual([
+    ['.'],
+    ['.'],
+  ]);
 });
 
 test('no connection takes more than 100 mails', async () => {
