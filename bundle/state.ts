@@ -17,8 +17,43 @@ const routeProbe = z.strictObject({
   certificateExpires: z.int().optional(),
 });
 
-/** What `GET /state` of an MTA answers: the truth about one pod, from which `Programmed` is made. */
-export const mtaState = z.strictObject({
+/**
+ * Why a session had not the TLS that was required, in the words of TLS reports (RFC 8460 section 4.3). Its other words are about
+ * DANE and MTA-STS, which are not asked for here.
+ */
+const tlsResult = z.enum([
+  'starttls-not-supported',
+  'certificate-host-mismatch',
+  'certificate-expired',
+  'certificate-not-trusted',
+  'validation-failure',
+]);
+export type TlsResult = z.infer<typeof tlsResult>;
+
+/** The last failure of a partner for whom TlsPolicies require TLS; gone once mail has come through to it. */
+const partnerTlsFailure = z.object({
+  /** The hosted domain that sends. */
+  domain: z.string(),
+  /** Domain of the recipients. */
+  partner: z.string(),
+  /** `Mx` or `Route/<name>`. */
+  via: z.string(),
+  /** The host that was spoken to, by the name that its certificate must carry. */
+  host: z.string(),
+  result: tlsResult,
+  detail: z.string(),
+  /** Sessions that failed since the last one that did not. */
+  failures: z.int(),
+  /** Seconds since the epoch. */
+  lastFailure: z.int(),
+});
+export type PartnerTlsFailure = z.infer<typeof partnerTlsFailure>;
+
+/**
+ * What `GET /state` of an MTA answers: the truth about one pod, from which `Programmed` is made. Readers take what they know and
+ * leave the rest: during an upgrade the pods and whoever asks them are of two versions.
+ */
+export const mtaState = z.object({
   /** Bundle format versions that this build can read. */
   readableVersions: z.array(z.int()),
   mta: z.string(),
@@ -47,6 +82,8 @@ export const mtaState = z.strictObject({
   entriesHit: z.record(z.string(), z.int()).optional(),
   /** Mail has come in the last hour from an address that the cluster has, so nobody knows from whom (G14). */
   clusterPeers: z.boolean().optional(),
+  /** Newest first, at most a hundred. */
+  tlsFailures: z.array(partnerTlsFailure).optional(),
 });
 export type MtaState = z.infer<typeof mtaState>;
 export type RouteProbe = z.infer<typeof routeProbe>;

@@ -1,4 +1,5 @@
-import { podAddress } from '../operator/observe/pod-state.ts';
+import type { MtaState } from '../bundle/state.ts';
+import { fetchPodState, podAddress } from '../operator/observe/pod-state.ts';
 import { describeError, Misuse } from './failure.ts';
 import { type Method, requestJson, runningMta } from './running-mta.ts';
 import type { Shell } from './shell.ts';
@@ -11,6 +12,8 @@ export interface ReachableMta {
   readonly pod: string | undefined;
   /** @throws Error if it does not answer, or refuses. */
   ask(path: string, method?: Method): Promise<unknown>;
+  /** What it has loaded, and how its mail fares. @throws Error if it does not answer within two seconds, or refuses. */
+  state(): Promise<MtaState>;
 }
 
 /**
@@ -41,10 +44,19 @@ export async function findMtas(
       `--pod ${pod}: namespace ${namespace} has no such MTA pod with an address; there is ${names}`,
     );
   }
-  return wanted.map(({ name, address, port, token }) => ({
-    pod: name,
-    ask: (path, method) => requestJson(podAddress(address, port), token, path, method),
-  }));
+  return wanted.map(({ name, address, port, token }) => reachable(name, podAddress(address, port), token));
+}
+
+function reachable(pod: string | undefined, address: string, token: string): ReachableMta {
+  return {
+    pod,
+    ask: (path, method) => requestJson(address, token, path, method),
+    state: async () => {
+      const state = await fetchPodState(address, token, new AbortController().signal);
+      if (!state.ok) throw new Error(state.problem);
+      return state.value;
+    },
+  };
 }
 
 async function findInFolder(shell: Shell, source: SourceFlags): Promise<ReachableMta> {
@@ -55,7 +67,7 @@ async function findInFolder(shell: Shell, source: SourceFlags): Promise<Reachabl
     );
   }
   const { address, token } = await runningMta(state);
-  return { pod: undefined, ask: (path, method) => requestJson(address, token, path, method) };
+  return reachable(undefined, address, token);
 }
 
 /**

@@ -1,15 +1,8 @@
-import { type MtaState, mtaState } from '../bundle/state.ts';
 import { isRecord } from '../operator/platform/standalone/documents.ts';
 import { readIfThere, type StatePaths } from '../operator/platform/standalone/state-files.ts';
 
 /** An order may write a hundred reports to a slow disk. */
 const timeoutMs = { GET: 5_000, POST: 60_000 };
-
-/** What the MTA of a state folder has loaded. @throws Error if none serves. */
-export async function askMta(state: StatePaths): Promise<MtaState> {
-  const { address, token } = await runningMta(state);
-  return mtaState.parse(await requestJson(address, token, '/state'));
-}
 
 /** Where the MTA of a state folder serves now, and the token that it asks for. @throws Error if none does. */
 export async function runningMta(state: StatePaths): Promise<{ address: string; token: string }> {

@@ -114,12 +114,7 @@ export interface OutboundSocket extends EventEmitter {
   destroy(): void;
 }
 
-type UpgradeDone = (
-  authorized: boolean,
-  error: Error | undefined,
-  certificate: unknown,
-  cipher: unknown,
-) => void;
+type UpgradeDone = (authorized: boolean, error: unknown, certificate: unknown, cipher: unknown) => void;
 
 interface Queue {
   push(mail: HarakaMail): void;

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Leg } from '../bundle/leg.ts';
+import type { TlsResult } from '../bundle/state.ts';
 import type { Because } from '../policy/types.ts';
 
 /** Prometheus metrics of one MTA process, all named postern_mta_*. */
@@ -24,6 +25,11 @@ export class Metrics {
     'route',
     'result',
   ]);
+  private readonly tlsFailures = this.counter(
+    'partner_tls_failures_total',
+    'Sessions without the TLS that a TlsPolicy requires, by result type of RFC 8460',
+    ['domain', 'result'],
+  );
   /** Every leg has one beginning and one end: accepted + reports + found = delivered + bounced + ledger + those in the queue. */
   private readonly legs = this.counter(
     'legs_total',
@@ -116,6 +122,11 @@ export class Metrics {
 
   delivery(route: string, result: 'delivered' | 'deferred' | 'failed'): void {
     this.deliveries.inc({ route, result });
+  }
+
+  /** @param domain the hosted domain that sends; partners are no label values: `*.` in a TlsPolicy stands for any number of them. */
+  partnerTlsFailure(domain: string, result: TlsResult): void {
+    this.tlsFailures.inc({ domain, result });
   }
 
   legsFiled(fate: 'accepted' | 'reports', legs: readonly Leg[]): void {

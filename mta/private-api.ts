@@ -26,6 +26,8 @@ export const privateApi = {
   'hmail.bounce / temp_fail': 'outbound/route-delivery.ts turns early 5xx replies into deferrals (R5)',
   'hmail.bounce_respond(code, message)':
     'outbound/keep-mail.ts: a mail whose failure cannot be reported is not removed',
+  'hmail.mxlist, try_deliver()':
+    'outbound/route-delivery.ts goes on to the next host where the TLS of one is not good enough',
   'hmail.data_stream()': 'report/report.ts quotes the header of mail that failed',
   'hmail.next_cb': 'hooks/delivery.ts: the end of an attempt, whatever ended it',
   'hmail queue file format': 'outbound/queue-file.ts writes it: length, JSON, message',

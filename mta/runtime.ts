@@ -16,6 +16,7 @@ import type { Metrics } from './metrics.ts';
 import type { ConnectionPool } from './outbound/connection-pool.ts';
 import type { MailDns } from './outbound/exchangers.ts';
 import type { FreshMails } from './outbound/fresh-mail.ts';
+import type { PartnerTls } from './outbound/partner-tls.ts';
 import type { LastAnswers } from './queue/last-answers.ts';
 import type { RefusalLog } from './refusals.ts';
 import type { MtaFile } from './settings.ts';
@@ -65,6 +66,7 @@ export interface Runtime extends Parts {
   readonly freshMails: FreshMails;
   readonly ledger: Ledger;
   readonly lastAnswers: LastAnswers;
+  readonly partnerTls: PartnerTls;
   readonly refusals: RefusalLog;
   readonly usage: AccountUsage;
   readonly signingKeys: KeyRing;

@@ -21,6 +21,7 @@ import { formatListenAddress, type MtaOptions } from './options.ts';
 import { ConnectionPool } from './outbound/connection-pool.ts';
 import { mailDns } from './outbound/exchangers.ts';
 import { FreshMails } from './outbound/fresh-mail.ts';
+import { PartnerTls } from './outbound/partner-tls.ts';
 import { addressFilter } from './outbound/public-address.ts';
 import { countQueueFiles } from './outbound/queue-file.ts';
 import { readProxiesInFront } from './proxy-front.ts';
@@ -134,6 +135,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     drain,
     ledger: new Ledger(),
     lastAnswers,
+    partnerTls: new PartnerTls(),
     refusals: new RefusalLog(),
     usage: new AccountUsage(),
     signingKeys,

@@ -44,6 +44,7 @@ export async function currentState(
     ledger: runtime.ledger.snapshot(),
     routeProbes: routes.results(),
     entriesHit: runtime.hits.summarize(runtime.now()),
+    tlsFailures: runtime.partnerTls.all(),
     clusterPeers: runtime.clusterPeers.seen(runtime.now()),
   };
 }

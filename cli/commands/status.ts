@@ -1,10 +1,12 @@
 import { Command } from 'commander';
 import * as z from 'zod';
+import type { MtaState, PartnerTlsFailure } from '../../bundle/state.ts';
 import { compile } from '../../operator/compile/compile.ts';
 import { listStatuses, type StatePaths } from '../../operator/platform/standalone/state-files.ts';
-import { answerNo } from '../failure.ts';
+import { answerNo, describeError } from '../failure.ts';
+import { joinTlsFailures, tlsFailureTable } from '../mail-status.ts';
+import { askAll, findMtas } from '../mtas.ts';
 import { type Format, outputOption, printAnswer } from '../output.ts';
-import { askMta } from '../running-mta.ts';
 import type { Shell } from '../shell.ts';
 import { loadSnapshot } from '../snapshot.ts';
 import { addSource, namespaceOf, requireSource, type SourceFlags } from '../source.ts';
@@ -21,7 +23,11 @@ Examples:
   postern status -n mail
 
 Shows what the running MTA has loaded if \`postern standalone\` serves the folder, and else what can be told without it: then
-nothing is Programmed. With -n it shows the statuses that the operator wrote. The exit code is 1 unless every object is Ready.`;
+nothing is Programmed. With -n it shows the statuses that the operator wrote. The exit code is 1 unless every object is Ready.
+
+Below the objects stands what no status holds, since it changes with the mail: partners that mail does not get to over the TLS that a
+TlsPolicy requires, in the words of TLS reports (RFC 8460). It is asked of the running MTA, or of the MTA pods from where they can
+be reached; without it the rest is still shown.`;
 
 /** `postern status`: every object, and whether it acts. */
 export function statusCommand(shell: Shell): Command {
@@ -37,27 +43,54 @@ async function status(shell: Shell, flags: StatusFlags): Promise<void> {
   const source = requireSource(flags);
   if (source.folder === undefined) {
     const rows = await clusterRows(source);
-    printAnswer(shell, flags.output, { objects: rows }, () => statusTable(rows));
+    const live = await askLive(shell, source);
+    printAnswer(shell, flags.output, { objects: rows, ...live }, () => withLive(statusTable(rows), live));
     if (!rows.every(isReady)) shell.exit(answerNo);
     return;
   }
   const { snapshot, problems, state } = await loadSnapshot(shell, source, shell.now());
   shell.warnProblems(problems);
-  const running = state === undefined ? undefined : await askMta(state).catch(() => undefined);
+  const states = state === undefined ? [] : await askStates(shell, source).catch(() => []);
+  const running = states.length > 0;
+  const live = liveOf(states);
   const rows: readonly StatusRow[] =
-    state !== undefined && running !== undefined
-      ? await storedRows(state)
-      : compile(snapshot).statuses.map(notRunning);
+    state !== undefined && running ? await storedRows(state) : compile(snapshot).statuses.map(notRunning);
   const answer = {
-    running: running !== undefined,
+    running,
     objects: rows.map(({ kind, name, status: each }) => ({ kind, name, status: each })),
+    ...live,
   };
   printAnswer(shell, flags.output, answer, () => {
-    const head =
-      running === undefined ? 'No MTA runs for this folder: this is what the manifests alone say.\n\n' : '';
-    return `${head}${statusTable(rows)}`;
+    const head = running ? '' : 'No MTA runs for this folder: this is what the manifests alone say.\n\n';
+    return withLive(`${head}${statusTable(rows)}`, live);
   });
   if (problems.length > 0 || !rows.every(isReady)) shell.exit(answerNo);
+}
+
+/** What changes with the mail, over all MTAs that answer. */
+interface Live {
+  readonly tlsFailures: readonly PartnerTlsFailure[];
+}
+
+/** Who may read objects need not be able to reach pods, or to read their token. */
+async function askLive(shell: Shell, source: SourceFlags): Promise<Live> {
+  const states = await askStates(shell, source).catch((error: unknown) => {
+    shell.warn(`note: no MTA is asked for its mail: ${describeError(error)}`);
+    return [];
+  });
+  return liveOf(states);
+}
+
+async function askStates(shell: Shell, source: SourceFlags): Promise<readonly MtaState[]> {
+  return await askAll(shell, await findMtas(shell, source), (mta) => mta.state());
+}
+
+function liveOf(states: readonly MtaState[]): Live {
+  return { tlsFailures: joinTlsFailures(states) };
+}
+
+function withLive(table: string, { tlsFailures }: Live): string {
+  return [table, ...(tlsFailures.length > 0 ? [tlsFailureTable(tlsFailures)] : [])].join('\n\n');
 }
 
 /** The statuses as they are stored in the API server. */

@@ -4,9 +4,10 @@ import type { HarakaFailure, HarakaHop, HarakaMail } from '../haraka.ts';
 import { RouteConcurrency } from '../outbound/concurrency.ts';
 import { findExchangers } from '../outbound/exchangers.ts';
 import { resolveRoute } from '../outbound/next-hop.ts';
+import type { Partner } from '../outbound/partner-tls.ts';
 import { legOf } from '../outbound/queue-file.ts';
-import { shapeDelivery } from '../outbound/route-delivery.ts';
-import { strengthened, termsOfMx, termsOfRoute } from '../outbound/terms.ts';
+import { isExpired, shapeDelivery, type TlsFailure } from '../outbound/route-delivery.ts';
+import { strengthened, type Terms, termsOfMx, termsOfRoute } from '../outbound/terms.ts';
 import { type Outcome, ok, proceed, refuse } from '../outcome.ts';
 import { reportFailure } from '../report/report.ts';
 import type { Runtime } from '../runtime.ts';
@@ -14,6 +15,13 @@ import type { Runtime } from '../runtime.ts';
 const concurrency = new RouteConcurrency();
 /** Why an attempt could not even begin; Haraka's own words for that say nothing. */
 const obstacles = new WeakMap<HarakaMail, string>();
+/** What the present attempt of a mail is under. */
+interface Attempt {
+  /** Undefined for a file that nobody knows the leg of. */
+  readonly partner: Partner | undefined;
+  readonly tlsFailure: () => TlsFailure | undefined;
+}
+const attempts = new WeakMap<HarakaMail, Attempt>();
 /** Seconds until a mail asks again for a place at its Route, should nobody wake it before. */
 const crowdedSeconds = 60;
 /** A draining process begins no delivery; the next one finds the file due. */
@@ -59,6 +67,8 @@ export async function getMx(runtime: Runtime, mail: HarakaMail): Promise<Outcome
   const leg = legOf(mail);
   const loaded = runtime.bundles.current;
   obstacles.delete(mail);
+  // What the attempt before had found out counts no more, also where this one does not get under way.
+  shape(runtime, mail, { terms: termsOfMx(new Map()), route: undefined }, undefined);
   if (leg === undefined || loaded === undefined) return gone(mail, 'no leg or no policy');
   if (!loaded.policy.domains.has(leg.domain)) return gone(mail, `MailDomain of ${leg.domain} is gone`);
   const demand = tlsDemandOf(loaded.policy, leg);
@@ -69,14 +79,36 @@ export async function getMx(runtime: Runtime, mail: HarakaMail): Promise<Outcome
   const auth = route.authenticated ? loaded.secrets.routeAuth[route.name] : undefined;
   if (route.authenticated && auth === undefined)
     return gone(mail, `credentials of Route ${route.name} are gone`);
-  const terms = strengthened(termsOfRoute(route), demand, Date.now);
-  shapeDelivery(mail, { terms, route: route.name }, partsOf(runtime));
+  shape(runtime, mail, { terms: termsOfRoute(route), route: route.name }, demand);
   const hops = await resolveRoute(route, runtime.settings.heloName, auth, runtime.dns);
   return hops.length === 0 ? gone(mail, `${route.host} has no address now`) : { kind: 'ok', value: hops };
 }
 
-function partsOf({ haraka, connections }: Runtime) {
-  return { outbound: haraka.outbound, connections };
+function shape(
+  runtime: Runtime,
+  mail: HarakaMail,
+  { terms, route }: { terms: Terms; route: string | undefined },
+  demand: TlsDemand | undefined,
+): void {
+  const { haraka, connections, metrics, partnerTls, now } = runtime;
+  const leg = legOf(mail);
+  const partner =
+    leg === undefined ? undefined : { domain: leg.domain, partner: mail.todo.domain, via: viaOf(leg) };
+  const tlsFailure = shapeDelivery(
+    mail,
+    { terms: strengthened(terms, demand, Date.now), route },
+    {
+      outbound: haraka.outbound,
+      connections,
+      told: (failure) => {
+        // What a Route asks for of its own is told by its condition Reachable.
+        if (partner === undefined || demand === undefined) return;
+        metrics.partnerTlsFailure(partner.domain, failure.result);
+        partnerTls.failed(partner, failure, now());
+      },
+    },
+  );
+  attempts.set(mail, { partner, tlsFailure });
 }
 
 /** To the mail servers of the recipient's domain. */
@@ -93,8 +125,7 @@ async function toExchangers(
     return refuse(code, enhanced, text);
   }
   const names = new Map(found.exchangers.map(({ name, address }) => [address, name]));
-  const terms = strengthened(termsOfMx(names), demand, Date.now);
-  shapeDelivery(mail, { terms, route: undefined }, partsOf(runtime));
+  shape(runtime, mail, { terms: termsOfMx(names), route: undefined }, demand);
   const hops: HarakaHop[] = found.exchangers.map(({ address }) => ({
     exchange: address,
     port: runtime.mxPort,
@@ -117,6 +148,8 @@ export function deferred(
 export function delivered(runtime: Runtime, mail: HarakaMail, params: readonly unknown[]): Outcome {
   const [host, ip, response, , port, mode, , secured] = params;
   runtime.metrics.legEnded('delivered');
+  const partner = attempts.get(mail)?.partner;
+  if (partner !== undefined) runtime.partnerTls.succeeded(partner);
   runtime.lastAnswers.forget(mail.todo.uuid);
   tell(runtime, mail, 'delivered', { host, ip, port, mode, tls: secured === true, response });
   return proceed;
@@ -144,7 +177,7 @@ export async function bounce(runtime: Runtime, mail: HarakaMail, error: Error): 
   }
   const entry = reported ? undefined : (unreported ?? 'doubleBounces');
   runtime.lastAnswers.forget(mail.todo.uuid);
-  const expired = reason.startsWith('Too many failures');
+  const expired = isExpired(reason);
   if (expired) count(runtime, 'expired');
   if (entry !== undefined) count(runtime, entry);
   runtime.metrics.legEnded(entry === undefined ? 'bounced' : 'ledger');
@@ -192,6 +225,10 @@ function tell(
   });
 }
 
+function viaOf({ hop }: Leg): string {
+  return hop.kind === 'Route' ? `Route/${hop.route}` : hop.kind;
+}
+
 function nameOf(leg: Leg | undefined): string {
   return leg?.hop.kind === 'Route' ? leg.hop.route : (leg?.hop.kind ?? 'unknown');
 }
@@ -199,16 +236,17 @@ function nameOf(leg: Leg | undefined): string {
 /** What the other side said, where it said something: Haraka's own text is often just "Tried all MXs". */
 function reasonOf(mail: HarakaMail, error: unknown): string {
   const own = error instanceof Error ? error.message : String(error);
+  const tls = attempts.get(mail)?.tlsFailure();
+  if (tls !== undefined) return isExpired(own) ? `${own}: ${tlsReason(tls)}` : tlsReason(tls);
   const theirs =
     obstacles.get(mail) ?? mail.todo.rcpt_to[0]?.reason ?? mail.todo.rcpt_to[0]?.dsn_smtp_response;
-  const text = theirs === undefined || own.includes(theirs) ? own : `${own}: ${theirs}`;
-  return withTlsStatus(text);
+  return theirs === undefined || own.includes(theirs) ? own : `${own}: ${theirs}`;
 }
 
-/** Haraka's two sentences about TLS that was required, with the status that they mean. */
-function withTlsStatus(reason: string): string {
-  if (reason.includes('No TLS available')) return `4.7.4 ${reason}`;
-  return reason.includes('TLS verification required') ? `4.7.5 ${reason}` : reason;
+/** In the words of TLS reports (RFC 8460 4.3), after the status that they mean (RFC 3463 3.8). */
+function tlsReason({ result, host, detail }: TlsFailure): string {
+  const status = result === 'starttls-not-supported' ? '4.7.4' : '4.7.5';
+  return `${status} TLS required, ${host}: ${result}: ${detail}`;
 }
 
 /** 4.3.5: the configuration for this mail is missing now; it may come back. */

@@ -6,7 +6,7 @@ import type { HarakaHop } from '../haraka.ts';
 import type { MailDns } from '../outbound/exchangers.ts';
 import { resolveRoute } from '../outbound/next-hop.ts';
 import { tlsTermsOfRoute } from '../outbound/terms.ts';
-import { handshake, peerProblem } from '../outbound/tls-level.ts';
+import { codeOf, handshake, peerProblem } from '../outbound/tls-level.ts';
 import { SmtpDialogue, type SmtpReply } from './smtp-dialogue.ts';
 
 /** Why no session could be had. The message stays the same while the cause does: it goes into a status. */
@@ -99,7 +99,7 @@ async function openHop(
       const { authorized, authorizationError } = secured;
       const problem = peerProblem(terms, secured, authorized, authorizationError);
       if (problem !== undefined)
-        throw new RouteProblem('TlsFailed', `${where}: TLS verification: ${problem.message ?? problem}`);
+        throw new RouteProblem('TlsFailed', `${where}: TLS verification: ${problem.detail}`);
     };
     const send = (line: string, what: string) => step('ConnectRejected', what, dialogue.send(line));
     const hello = async (): Promise<string[]> => {
@@ -169,10 +169,9 @@ function codesOf({ code, lines }: SmtpReply): string {
   return enhanced === undefined ? String(code) : `${code} ${enhanced}`;
 }
 
+/** The message of a socket's error names addresses, of which a name can have several. */
 function causeOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  // The message of a socket's error names addresses, of which a name can have several.
-  return 'code' in error && typeof error.code === 'string' ? error.code : error.message;
+  return codeOf(error) ?? String(error);
 }
 
 function aborted(signal: AbortSignal): Promise<never> {

@@ -3,10 +3,29 @@ import { type Phase, watchCommands } from './command-watch.ts';
 import type { Connection, ConnectionPool, Purpose } from './connection-pool.ts';
 import { keepMail } from './keep-mail.ts';
 import type { Terms } from './terms.ts';
-import { enforceTls, hideStartTls } from './tls-level.ts';
+import { codeOf, enforceTls, hideStartTls, type TlsProblem } from './tls-level.ts';
 
 /** Seconds after which a mail that could not even be renamed for its next attempt is tried again. */
 const holdSeconds = 60;
+
+/** What a host had not of the TLS that it must have. */
+export interface TlsFailure extends TlsProblem {
+  /** By the name that its certificate must carry. */
+  readonly host: string;
+}
+
+/** A host that an attempt has come to. */
+interface Stop {
+  readonly host: string;
+  readonly connection: Connection | undefined;
+  failure: TlsFailure | undefined;
+}
+
+interface DeliveryParts {
+  readonly outbound: HarakaOutbound;
+  readonly connections: ConnectionPool;
+  readonly told: (failure: TlsFailure) => void;
+}
 
 /**
  * Makes one delivery attempt obey its terms: TLS level, time limit, credentials over TLS only, and which failures are final
@@ -14,15 +33,24 @@ const holdSeconds = 60;
  * It goes over a connection that has just delivered another mail on the same terms, if there is one; should that have died
  * meanwhile, the attempt begins anew over one of its own. Set on the mail object at each attempt, over the methods of its class.
  * @param route name of the Route; undefined for the mail servers of a domain.
+ * @param parts.told of every host that has not the TLS that it must have, once.
+ * @returns tells why the host that was spoken to last was left, if TLS was the reason.
  */
 export function shapeDelivery(
   mail: HarakaMail,
   { terms, route }: { terms: Terms; route: string | undefined },
-  { outbound, connections }: { outbound: HarakaOutbound; connections: ConnectionPool },
-): void {
+  { outbound, connections, told }: DeliveryParts,
+): () => TlsFailure | undefined {
   const { prototype } = outbound.HMailItem;
-  let used: Connection | undefined;
+  const { mode } = terms.tls;
+  let at: Stop = { host: '', connection: undefined, failure: undefined };
   let mayReuse = true;
+  const phase = (): Phase => at.connection?.watch.phase ?? 'connect';
+  const fail = (stop: Stop, problem: TlsProblem) => {
+    if (stop !== at || stop.failure !== undefined || !mustBeEncrypted(terms)) return;
+    stop.failure = { ...problem, host: stop.host };
+    told(stop.failure);
+  };
 
   // `hmail.todo.force_tls`, which Haraka documents, does nothing (HT4).
   mail.get_force_tls = () => terms.tls.mode === 'Required';
@@ -35,11 +63,12 @@ export function shapeDelivery(
   };
 
   const reuse = (connection: Connection, hop: HarakaHop) => {
+    const { socket, watch } = connection;
     mayReuse = false;
     mail.force_tls = mail.get_force_tls(hop);
-    connection.socket.__fromPool = true;
-    deliverOver(connection, hop);
-    const { watch } = connection;
+    at = { host: terms.serverName(hop.exchange), connection, failure: undefined };
+    socket.__fromPool = true;
+    begin(connection, hop);
     // Until the other side has asked for the data, the hop stays the next one to be tried.
     watch.atReply = (line) => {
       if (line.startsWith('354')) {
@@ -56,50 +85,93 @@ export function shapeDelivery(
     };
   };
 
-  const deliverOver = (connection: Connection, hop: HarakaHop) => {
-    const { socket, watch } = connection;
-    used = connection;
+  const begin = ({ socket, watch }: Connection, hop: HarakaHop) => {
     watch.begin();
     socket.setTimeout(terms.timeoutSeconds * 1000);
     prototype.try_deliver_host_on_socket.call(mail, hop, hop.exchange, hop.port, socket);
   };
 
   mail.try_deliver_host_on_socket = (hop, host, _port, socket) => {
-    enforceTls(socket, { ...terms.tls, serverName: terms.serverName(host) });
     const watch = watchCommands(socket, (next, before) => forbidden(terms, socket, next, before));
-    const { mode } = terms.tls;
+    const connection = { socket, watch, purpose: purposeOf(hop, terms, route), mails: 0 };
+    const stop: Stop = { host: terms.serverName(host), connection, failure: undefined };
+    at = stop;
+    const broken = (cause: unknown) =>
+      fail(stop, { result: 'validation-failure', detail: codeOf(cause) ?? 'the handshake has no end' });
+    enforceTls(socket, { ...terms.tls, serverName: stop.host }, (problem) => fail(stop, problem));
     if (mode === 'Disabled' || mode === 'Implicit') hideStartTls(socket);
     // The dot goes out apart from the data: it must not wait until that is acknowledged.
     socket.targetsocket.setNoDelay?.(true);
-    const connection = { socket, watch, purpose: purposeOf(hop, terms, route), mails: 0 };
-    if (mode !== 'Implicit') deliverOver(connection, hop);
+    const deliver = () => {
+      begin(connection, hop);
+      if (mode === 'Required') leaveWithoutEhlo(connection, (problem) => fail(stop, problem));
+      // Before Haraka's own listeners, which turn to the next host.
+      for (const event of ['error', 'close'])
+        socket.prependListener(event, (cause: unknown) => {
+          if (watch.phase === 'starttls') broken(cause);
+        });
+    };
+    if (mode !== 'Implicit') deliver();
     else {
       socket.setTimeout(terms.timeoutSeconds * 1000);
-      secureFirst(mail, socket, () => deliverOver(connection, hop));
+      secureFirst(mail, socket, deliver, broken);
     }
   };
 
   mail.delivered = (...details) => {
-    const connection = used;
+    const { connection } = at;
     if (connection !== undefined) connection.watch.atQuit = () => connections.give(connection);
     prototype.delivered.call(mail, ...details);
   };
 
   mail.bounce = (reason, extra) => {
-    const text = reason instanceof Error ? reason.message : String(reason);
+    const text = textOf(reason);
     const final =
-      terms.earlyRefusals === 'bounce' ||
-      isFinal(text, extra?.bounce_recips !== undefined, used?.watch.phase ?? 'connect');
+      terms.earlyRefusals === 'bounce' || isFinal(text, extra?.bounce_recips !== undefined, phase());
+    const early = phase() === 'starttls' && mustBeEncrypted(terms) && !isExpired(text);
     if (text.startsWith('Error re-queueing')) keepMail(mail, outbound, holdSeconds);
-    else if (final) prototype.bounce.call(mail, reason, extra);
+    else if (final && !early) prototype.bounce.call(mail, reason, extra);
     else mail.temp_fail(reason, extra);
   };
 
   mail.temp_fail = (reason, extra) => {
-    const text = reason instanceof Error ? reason.message : String(reason);
-    if (terms.onTlsFailure?.(mail) === 'bounce' && /TLS/.test(text))
+    const text = textOf(reason);
+    if (text.startsWith('No TLS available'))
+      fail(at, { result: 'starttls-not-supported', detail: 'STARTTLS is not offered' });
+    else if (phase() === 'starttls') {
+      const isReply = /^(?:Upstream error: )?[45]\d\d /.test(text);
+      fail(at, { result: isReply ? 'starttls-not-supported' : 'validation-failure', detail: text.trim() });
+    }
+    // Haraka gives up at the first host whose TLS is not good enough; another one may have better.
+    if (at.failure !== undefined && mail.mxlist !== undefined && mail.mxlist.length > 0) mail.try_deliver();
+    else if (at.failure !== undefined && terms.onTlsFailure?.(mail) === 'bounce')
       prototype.bounce.call(mail, reason, extra);
     else prototype.temp_fail.call(mail, reason, extra);
+  };
+  return () => at.failure;
+}
+
+function textOf(reason: unknown): string {
+  return reason instanceof Error ? reason.message : String(reason);
+}
+
+/** All attempts that the lifetime of the queue has room for were made. */
+export function isExpired(reason: string): boolean {
+  return reason.startsWith('Too many failures');
+}
+
+function mustBeEncrypted({ tls }: Terms): boolean {
+  return tls.mode === 'Required' || tls.mode === 'Implicit';
+}
+
+/** A host that refuses EHLO has no STARTTLS. Haraka would go on with HELO, forbid that to itself, and never end. */
+function leaveWithoutEhlo({ socket, watch }: Connection, fail: (problem: TlsProblem) => void) {
+  watch.atReply = (line) => {
+    if (!/^5\d\d /.test(line) || watch.phase !== 'hello' || socket.targetsocket.encrypted === true)
+      return false;
+    fail({ result: 'starttls-not-supported', detail: 'EHLO is refused' });
+    socket.emit('error', new Error('EHLO is refused'));
+    return true;
   };
 }
 
@@ -118,29 +190,33 @@ function purposeOf(hop: HarakaHop, terms: Terms, route: string | undefined): Pur
 }
 
 function isFinal(reason: string, recipientRefused: boolean, phase: Phase): boolean {
-  if (recipientRefused || reason.startsWith('Too many failures')) return true;
+  if (recipientRefused || isExpired(reason)) return true;
   return phase === 'end' && /^5\d\d\b/.test(reason);
 }
 
 /** A last look at every command, whatever Haraka believes about the connection. */
 function forbidden(
-  { tls, authenticated }: Terms,
+  terms: Terms,
   socket: OutboundSocket,
   next: Phase,
   before: ReadonlySet<Phase>,
 ): string | undefined {
   const encrypted = socket.targetsocket.encrypted === true;
-  const mustBeEncrypted = tls.mode === 'Required' || tls.mode === 'Implicit';
-  if (mustBeEncrypted && !encrypted && next !== 'hello' && next !== 'starttls')
+  if (mustBeEncrypted(terms) && !encrypted && next !== 'hello' && next !== 'starttls')
     return 'TLS is required and not active';
   if (next === 'auth' && !encrypted) return 'AUTH is not sent without TLS';
   // Haraka would go on without AUTH where the server does not offer it.
-  if (next === 'mail' && authenticated && !before.has('auth')) return 'the server does not offer AUTH';
+  if (next === 'mail' && terms.authenticated && !before.has('auth')) return 'the server does not offer AUTH';
   return undefined;
 }
 
 /** TLS before the first byte of SMTP (RFC 8314 "implicit"). */
-function secureFirst(mail: HarakaMail, socket: OutboundSocket, deliver: () => void): void {
+function secureFirst(
+  mail: HarakaMail,
+  socket: OutboundSocket,
+  deliver: () => void,
+  broken: (cause: unknown) => void,
+): void {
   let settled = false;
   const settle = (next: () => void) => {
     if (settled) return;
@@ -153,6 +229,12 @@ function secureFirst(mail: HarakaMail, socket: OutboundSocket, deliver: () => vo
     socket.destroy();
     mail.try_deliver();
   };
-  for (const event of ['error', 'timeout', 'close']) socket.on(event, () => settle(nextHop));
+  for (const event of ['error', 'timeout', 'close'])
+    socket.on(event, (cause: unknown) =>
+      settle(() => {
+        broken(cause);
+        nextHop();
+      }),
+    );
   socket.upgrade({}, (verified) => settle(verified ? deliver : nextHop));
 }

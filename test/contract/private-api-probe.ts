@@ -95,6 +95,8 @@ const has: Record<keyof typeof privateApi, boolean> = {
   'hmail.bounce / temp_fail': takes(mail.bounce, 2) && takes(mail.temp_fail, 2),
   'hmail.bounce_respond(code, message)':
     takes(mail.bounce_respond, 1) && /retval !== constants\.cont/.test(String(mail.bounce_respond)),
+  'hmail.mxlist, try_deliver()':
+    takes(mail.try_deliver, 0) && /const mx = this\.mxlist\.shift\(\)/.test(String(mail.try_deliver)),
   'hmail.data_stream()': takes(mail.data_stream, 0),
   'hmail.next_cb': /this\.next_cb = /.test(String(outbound.HMailItem)),
   'hmail queue file format': /readUInt32BE\(0\)/.test(String(Reflect.get(mail, 'read_todo'))),

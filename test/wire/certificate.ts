@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
 import { generate } from 'selfsigned';
 
-/** A self-signed certificate for this name; it is its own CA. */
+/** A self-signed certificate for this name; it is its own CA. @param validity absent: a year from now on. */
 export async function makeCertificate(
   name = 'mx.mta.example',
+  validity: { notBeforeDate?: Date; notAfterDate?: Date } = {},
 ): Promise<{ cert: string; key: string; fingerprint: string }> {
   const { cert, private: key } = await generate([{ name: 'commonName', value: name }], {
     keyType: 'ec',
     curve: 'P-256',
+    ...validity,
     extensions: [
       { name: 'basicConstraints', cA: true },
       { name: 'subjectAltName', altNames: [{ type: 2, value: name }] },

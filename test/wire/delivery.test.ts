@@ -269,19 +269,19 @@ describe('TLS of a Route', () => {
   });
 
   test.each([
-    ['no STARTTLS', 'plain', verified({ verify: 'None' }), /No TLS/],
-    ['an untrusted certificate', 'other', verified({ verify: 'TrustedCA' }), /TLS verification/],
+    ['no STARTTLS', 'plain', verified({ verify: 'None' }), /^4\.7\.4 .*starttls-not-supported/],
+    ['an untrusted certificate', 'other', verified({ verify: 'TrustedCA' }), /^4\.7\.5 .*not-trusted/],
     [
       'another name in a trusted certificate',
       'tls',
       verified({ serverName: 'wrong.example' }),
-      /TLS verification/,
+      /^4\.7\.5 .*certificate-host-mismatch/,
     ],
     [
       'another name where only the name counts',
       'tls',
       verified({ verify: 'Hostname', serverName: 'wrong.example' }),
-      /TLS verification/,
+      /^4\.7\.5 .*certificate-host-mismatch/,
     ],
   ] as const)(
     'T12: Required is never met by %s: the mail is deferred and not one command is sent in clear',

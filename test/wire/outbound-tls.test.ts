@@ -1,3 +1,4 @@
+import { createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { OutboundTls } from '../../bundle/domain-policy.ts';
 import type { PolicyBundle } from '../../bundle/policy-bundle.ts';
@@ -17,17 +18,51 @@ const secrets = { ...noSecrets, accounts: { 'a.example': [accountOf(user)] } };
 // Each partner is a domain with one server; what its certificate is worth depends on the policy alone.
 const right = await makeCertificate('mx.good.test');
 const wrong = await makeCertificate('elsewhere.test');
-const partners = { plain: '127.0.63.1', good: '127.0.63.2', misnamed: '127.0.63.3' } as const;
+const expired = await makeCertificate('mx.expired.test', {
+  notBeforeDate: new Date('2020-01-01'),
+  notAfterDate: new Date('2020-02-01'),
+});
+const partners = {
+  plain: '127.0.63.1',
+  good: '127.0.63.2',
+  misnamed: '127.0.63.3',
+  expired: '127.0.63.4',
+} as const;
 type Partner = keyof typeof partners;
+/** Servers whose TLS does not get as far as a certificate: their answer to EHLO and, after the offer, to STARTTLS. */
+const broken = {
+  noehlo: { host: '127.0.63.5', answers: { EHLO: '502 5.5.1 not here', HELO: '250 mx' } },
+  refusing: {
+    host: '127.0.63.6',
+    answers: { EHLO: '250-mx\r\n250 STARTTLS', STARTTLS: '454 4.7.0 not available' },
+  },
+  refusing5: { host: '127.0.63.7', answers: { EHLO: '250-mx\r\n250 STARTTLS', STARTTLS: '502 5.5.1 no' } },
+  garbled: {
+    host: '127.0.63.8',
+    answers: { EHLO: '250-mx\r\n250 STARTTLS', STARTTLS: '220 go on' },
+  },
+  injecting: {
+    host: '127.0.63.10',
+    answers: { EHLO: '250-mx\r\n250 STARTTLS', STARTTLS: '220 go on\r\nin clear' },
+  },
+  closing: { host: '127.0.63.9', answers: { EHLO: '250-mx\r\n250 STARTTLS', STARTTLS: '' } },
+} satisfies Record<string, { host: string; answers: Record<string, string> }>;
 
 let dns: NameServer;
 let mta: MtaProcess;
 let sinks: Record<Partner, Sink>;
+const servers: Server[] = [];
+/** Every command that one of them was sent and that is not about TLS. */
+const said: string[] = [];
 beforeAll(async () => {
   const zone = Object.entries(partners).flatMap(([name, address]) => [
     `${name} MX 10 mx.${name}`,
     `mx.${name} A ${address}`,
   ]);
+  for (const [name, { host }] of Object.entries(broken))
+    zone.push(`${name} MX 10 mx.${name}`, `mx.${name} A ${host}`);
+  // Two servers, of which the second one is as it should be.
+  zone.push('pair MX 10 mx.plain', 'pair MX 20 mx.good');
   dns = await startNameServer({ test: ['@ NS ns.invalid.', ...zone] });
   const plain = await startSink({ host: partners.plain });
   const secure = (host: string, { cert, key }: { cert: string; key: string }) =>
@@ -36,7 +71,9 @@ beforeAll(async () => {
     plain,
     good: await secure(partners.good, right),
     misnamed: await secure(partners.misnamed, wrong),
+    expired: await secure(partners.expired, expired),
   };
+  for (const { host, answers } of Object.values(broken)) await startBroken(host, plain.port, answers);
   mta = await startMta({
     bundle: bundleWith([]),
     secrets,
@@ -49,8 +86,28 @@ beforeAll(async () => {
 afterAll(async () => {
   await mta?.[Symbol.asyncDispose]();
   for (const sink of Object.values(sinks ?? {})) await sink[Symbol.asyncDispose]();
+  for (const server of servers) server.close();
   await dns?.stop();
 });
+
+/** @param answers to commands; an empty one closes the connection. */
+async function startBroken(host: string, port: number, answers: Record<string, string>): Promise<void> {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.write('220 mx\r\n');
+    // One command at a time, so one chunk; a ClientHello is answered in clear, as any command that is not known.
+    socket.on('data', (data) => {
+      const [command = ''] = data.toString('latin1').split(/[ \r]/);
+      if (['MAIL', 'RCPT', 'DATA'].includes(command)) said.push(command);
+      const answer = answers[command] ?? '250 ok';
+      if (answer === '') socket.destroy();
+      else socket.write(`${answer}\r\n`);
+    });
+  });
+  server.listen(port, host);
+  await new Promise((resolve) => server.once('listening', resolve));
+  servers.push(server);
+}
 
 function bundleWith(outbound: OutboundTls[]): PolicyBundle {
   return bundleOf([domainPolicy('a.example', { tls: { inbound: [], outbound } })]);
@@ -71,7 +128,7 @@ function demand(peer: string, over: Partial<OutboundTls> = {}): OutboundTls {
 
 let messages = 0;
 /** Sends to a partner under these policies; what became of it. */
-async function fate(partner: Partner, outbound: OutboundTls[]): Promise<string> {
+async function fate(partner: string, outbound: OutboundTls[]): Promise<string> {
   await mta.loadPolicy(bundleWith(outbound), secrets);
   messages += 1;
   const to = `x${messages}@${partner}.test`;
@@ -84,7 +141,9 @@ async function fate(partner: Partner, outbound: OutboundTls[]): Promise<string> 
       (entry) => entry['to'] === to && ['delivered', 'deferred', 'failed'].includes(`${entry['event']}`),
     );
   await eventually(() => told().length > 0, `something has become of the mail to ${to}`);
-  const mail = sinks[partner].mails.find((one) => one.to.includes(to));
+  const mail = Object.values(sinks)
+    .flatMap(({ mails }) => mails)
+    .find((one) => one.to.includes(to));
   if (mail === undefined) return `${told()[0]?.['event']}: ${told()[0]?.['reason']}`;
   return mail.secure ? 'sent over TLS' : 'sent in clear';
 }
@@ -203,4 +262,81 @@ test('T14, O2: a copy is not sent in clear where its original must not be', asyn
 test('T9, T10: a policy that is gone asks for nothing from the next attempt on', async () => {
   expect(await fate('plain', [demand('plain.test')])).toMatch(/^failed/);
   expect(await fate('plain', [])).toBe('sent in clear');
+});
+
+describe('T12: why a partner gets no mail is told in the words of TLS reports (RFC 8460)', () => {
+  const counted = async (result: string) =>
+    (await mta.metric('postern_mta_partner_tls_failures_total'))[`{domain="a.example",result="${result}"}`] ??
+    0;
+  const failing = async (partner: string) =>
+    (await mta.state()).tlsFailures?.find((one) => one.partner === partner && one.via === 'Mx');
+
+  test.each<[partner: string, over: Partial<OutboundTls>, result: string, detail: RegExp, status: string]>([
+    ['plain.test', {}, 'starttls-not-supported', /not offered/, '4.7.4'],
+    ['noehlo.test', {}, 'starttls-not-supported', /EHLO is refused/, '4.7.4'],
+    ['refusing.test', {}, 'starttls-not-supported', /454 4\.7\.0 not available/, '4.7.4'],
+    ['refusing5.test', {}, 'starttls-not-supported', /502 5\.5\.1 no/, '4.7.4'],
+    ['garbled.test', {}, 'validation-failure', /SSL|TLS|EPROTO/, '4.7.5'],
+    ['injecting.test', {}, 'validation-failure', /in clear|SSL/, '4.7.5'],
+    ['closing.test', {}, 'validation-failure', /./, '4.7.5'],
+    ['misnamed.test', trusting, 'certificate-not-trusted', /SELF_SIGNED/, '4.7.5'],
+    ['misnamed.test', naming, 'certificate-host-mismatch', /mx\.misnamed\.test/, '4.7.5'],
+    [
+      'expired.test',
+      { requireTrustedCA: true, caBundles: [expired.cert] },
+      'certificate-expired',
+      /CERT_HAS_EXPIRED/,
+      '4.7.5',
+    ],
+    [
+      'good.test',
+      { requireTrustedCA: true, caBundles: ['Unavailable'] },
+      'validation-failure',
+      /trust store/,
+      '4.7.5',
+    ],
+  ])('%s, %o: %s', async (partner, over, result, detail, status) => {
+    const before = await counted(result);
+    const name = partner.replace(/\.test$/, '');
+    const earlier = (await failing(partner))?.failures ?? 0;
+    const got = await fate(name, [demand(partner, { ...over, onFailure: 'Defer' })]);
+    expect(got).toMatch(
+      new RegExp(`^deferred: ${status.replaceAll('.', '\\.')} TLS required, mx\\.${partner}: ${result}: `),
+    );
+    expect(await counted(result)).toBe(before + 1);
+    expect(await failing(partner)).toMatchObject({
+      domain: 'a.example',
+      via: 'Mx',
+      host: `mx.${partner}`,
+      result,
+      detail: expect.stringMatching(detail),
+      failures: earlier + 1,
+    });
+    expect(said).toEqual([]);
+    // The same with Bounce is final at once, whatever it was that failed.
+    expect(await fate(name, [demand(partner, over)])).toMatch(new RegExp(`^failed: .*${result}`));
+  });
+
+  test('the newest failure stands first, and is gone once mail has come through', async () => {
+    await fate('good', [demand('good.test', { requireTrustedCA: true })]);
+    expect((await mta.state()).tlsFailures?.[0]?.partner).toBe('good.test');
+    expect(await fate('good', [demand('good.test', trusting)])).toBe('sent over TLS');
+    expect(await failing('good.test')).toBeUndefined();
+  });
+
+  test('a server with better TLS behind the first one gets the mail', async () => {
+    const before = await counted('starttls-not-supported');
+    const { clear } = sinks.plain;
+    const spoken = clear.length;
+    expect(await fate('pair', [demand('pair.test', { ...trusting, ...naming })])).toBe('sent over TLS');
+    expect(await counted('starttls-not-supported')).toBe(before + 1);
+    expect(await failing('pair.test')).toBeUndefined();
+    expect(clear.length).toBe(spoken);
+  });
+
+  test('what no TlsPolicy asks for is no failure', async () => {
+    const before = (await mta.state()).tlsFailures;
+    expect(await fate('plain', [])).toBe('sent in clear');
+    expect((await mta.state()).tlsFailures).toEqual(before);
+  });
 });
