@@ -50,6 +50,25 @@ const partnerTlsFailure = z.object({
 export type PartnerTlsFailure = z.infer<typeof partnerTlsFailure>;
 
 /**
+ * How recipients on their way to one destination began and ended since the process started. In the same answer
+ * accepted + reports + found = delivered + bounced + ledger + the size of the queue, but for what is being filed at that moment.
+ */
+const legCounts = z.object({
+  /** From clients. */
+  accepted: z.int(),
+  /** DSNs of our own. */
+  reports: z.int(),
+  /** In the queue when the process started. */
+  found: z.int(),
+  delivered: z.int(),
+  /** With a report to the sender. */
+  bounced: z.int(),
+  /** Without one. */
+  ledger: z.int(),
+});
+export type LegCounts = z.infer<typeof legCounts>;
+
+/**
  * What `GET /state` of an MTA answers: the truth about one pod, from which `Programmed` is made. Readers take what they know and
  * leave the rest: during an upgrade the pods and whoever asks them are of two versions.
  */
@@ -71,6 +90,7 @@ export const mtaState = z.object({
   ready: z.boolean(),
   readyReason: z.enum(['Ready', 'NoBundle', 'Draining', 'QueueNotWritable', 'Starting']),
   queue: z.strictObject({ size: z.int(), deferred: z.int() }),
+  legs: legCounts.optional(),
   ledger: z.strictObject({
     suppressedNdrs: z.int(),
     backscatterAvoided: z.int(),

@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Leg } from '../bundle/leg.ts';
-import type { TlsResult } from '../bundle/state.ts';
+import type { LegCounts, TlsResult } from '../bundle/state.ts';
 import type { Because } from '../policy/types.ts';
 
 /** Prometheus metrics of one MTA process, all named postern_mta_*. */
@@ -36,6 +36,8 @@ export class Metrics {
     'Recipients on their way to one destination: how they began (accepted, reports, found in the queue at the start) and ended (delivered, bounced with a report, ledger)',
     ['fate'],
   );
+  /** The same numbers: what a counter holds is told by a promise only, and /state must tell all of them at one time. */
+  private readonly legTotals = { accepted: 0, reports: 0, found: 0, delivered: 0, bounced: 0, ledger: 0 };
   private readonly ledgerEntries = this.counter('ledger_total', 'Failures that nobody was told of', [
     'entry',
   ]);
@@ -130,17 +132,26 @@ export class Metrics {
   }
 
   legsFiled(fate: 'accepted' | 'reports', legs: readonly Leg[]): void {
-    this.legs.inc({ fate }, legs.length);
+    this.countLegs(fate, legs.length);
     // A Maildir is where they were going to.
-    this.legs.inc({ fate: 'delivered' }, legs.filter(({ hop }) => hop.kind === 'Maildir').length);
+    this.countLegs('delivered', legs.filter(({ hop }) => hop.kind === 'Maildir').length);
   }
 
   legsFound(count: number): void {
-    this.legs.inc({ fate: 'found' }, count);
+    this.countLegs('found', count);
   }
 
   legEnded(fate: 'delivered' | 'bounced' | 'ledger'): void {
-    this.legs.inc({ fate });
+    this.countLegs(fate, 1);
+  }
+
+  legCounts(): LegCounts {
+    return { ...this.legTotals };
+  }
+
+  private countLegs(fate: keyof LegCounts, count: number): void {
+    this.legs.inc({ fate }, count);
+    this.legTotals[fate] += count;
   }
 
   ledgerEntry(entry: string): void {

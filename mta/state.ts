@@ -41,6 +41,7 @@ export async function currentState(
     loadedAt: current?.loadedAt ?? null,
     ...(await readiness(runtime, probe)),
     queue: queueSize(runtime),
+    legs: runtime.metrics.legCounts(),
     ledger: runtime.ledger.snapshot(),
     routeProbes: routes.results(),
     entriesHit: runtime.hits.summarize(runtime.now()),

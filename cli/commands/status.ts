@@ -1,10 +1,17 @@
 import { Command } from 'commander';
 import * as z from 'zod';
-import type { MtaState, PartnerTlsFailure } from '../../bundle/state.ts';
+import type { PartnerTlsFailure } from '../../bundle/state.ts';
 import { compile } from '../../operator/compile/compile.ts';
 import { listStatuses, type StatePaths } from '../../operator/platform/standalone/state-files.ts';
 import { answerNo, describeError } from '../failure.ts';
-import { joinTlsFailures, tlsFailureTable } from '../mail-status.ts';
+import {
+  type AnsweredState,
+  joinTlsFailures,
+  type MailSum,
+  mailSumText,
+  sumMail,
+  tlsFailureTable,
+} from '../mail-status.ts';
 import { askAll, findMtas } from '../mtas.ts';
 import { type Format, outputOption, printAnswer } from '../output.ts';
 import type { Shell } from '../shell.ts';
@@ -25,9 +32,10 @@ Examples:
 Shows what the running MTA has loaded if \`postern standalone\` serves the folder, and else what can be told without it: then
 nothing is Programmed. With -n it shows the statuses that the operator wrote. The exit code is 1 unless every object is Ready.
 
-Below the objects stands what no status holds, since it changes with the mail: partners that mail does not get to over the TLS that a
-TlsPolicy requires, in the words of TLS reports (RFC 8460). It is asked of the running MTA, or of the MTA pods from where they can
-be reached; without it the rest is still shown.`;
+Below the objects stands what no status holds, since it changes with the mail: the books of the MTA (every recipient that was accepted
+is delivered, reported as failed, in the ledger or queued), and partners that mail does not get to over the TLS that a TlsPolicy
+requires, in the words of TLS reports (RFC 8460). It is asked of the running MTA, or of the MTA pods from where they can be
+reached; without it the rest is still shown.`;
 
 /** `postern status`: every object, and whether it acts. */
 export function statusCommand(shell: Shell): Command {
@@ -69,6 +77,8 @@ async function status(shell: Shell, flags: StatusFlags): Promise<void> {
 
 /** What changes with the mail, over all MTAs that answer. */
 interface Live {
+  /** Absent if no MTA answers. */
+  readonly mail?: MailSum;
   readonly tlsFailures: readonly PartnerTlsFailure[];
 }
 
@@ -81,16 +91,24 @@ async function askLive(shell: Shell, source: SourceFlags): Promise<Live> {
   return liveOf(states);
 }
 
-async function askStates(shell: Shell, source: SourceFlags): Promise<readonly MtaState[]> {
-  return await askAll(shell, await findMtas(shell, source), (mta) => mta.state());
+async function askStates(shell: Shell, source: SourceFlags): Promise<readonly AnsweredState[]> {
+  return await askAll(shell, await findMtas(shell, source), async ({ pod, state }) => ({
+    ...(pod !== undefined && { pod }),
+    state: await state(),
+  }));
 }
 
-function liveOf(states: readonly MtaState[]): Live {
-  return { tlsFailures: joinTlsFailures(states) };
+function liveOf(states: readonly AnsweredState[]): Live {
+  const mail = sumMail(states);
+  return { ...(mail && { mail }), tlsFailures: joinTlsFailures(states) };
 }
 
-function withLive(table: string, { tlsFailures }: Live): string {
-  return [table, ...(tlsFailures.length > 0 ? [tlsFailureTable(tlsFailures)] : [])].join('\n\n');
+function withLive(table: string, { mail, tlsFailures }: Live): string {
+  return [
+    table,
+    ...(mail ? [mailSumText(mail)] : []),
+    ...(tlsFailures.length > 0 ? [tlsFailureTable(tlsFailures)] : []),
+  ].join('\n\n');
 }
 
 /** The statuses as they are stored in the API server. */

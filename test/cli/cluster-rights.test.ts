@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { MtaState } from '../../bundle/state.ts';
 import { portOf } from '../../mta/state-server.ts';
 import { kinds } from '../../operator/api/index.ts';
 import { useControlPlane } from '../cluster/shared.ts';
@@ -33,6 +34,8 @@ let admin: Api;
 let namespace = '';
 let directory = '';
 let pod: Server;
+/** Absent a port, the pod answers as the first one does. */
+let addPod: (name: string, port?: number) => Promise<void>;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'postern-rights-'));
@@ -142,29 +145,31 @@ async function startPod(): Promise<void> {
     response.writeHead(allowed ? 200 : 401).end(JSON.stringify(answer));
   });
   await new Promise<void>((resolve) => pod.listen(0, '127.0.0.1', resolve));
-  const port = portOf(pod);
-  await admin.create(paths.core(namespace, 'pods'), {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: {
-      name: 'mail-0',
-      labels,
-      annotations: { 'postern.dev/state-port': String(port) },
-      ownerReferences: [
-        {
-          apiVersion: 'apps/v1',
-          kind: 'StatefulSet',
-          name: 'mail',
-          uid: workload.metadata.uid,
-          controller: true,
-        },
-      ],
-    },
-    spec: { containers: [container] },
-  });
-  await admin.mergePatch(`${paths.core(namespace, 'pods', 'mail-0')}/status`, {
-    status: { podIP: '127.0.0.1', podIPs: [{ ip: '127.0.0.1' }] },
-  });
+  addPod = async (name, port = portOf(pod)) => {
+    await admin.create(paths.core(namespace, 'pods'), {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: {
+        name,
+        labels,
+        annotations: { 'postern.dev/state-port': String(port) },
+        ownerReferences: [
+          {
+            apiVersion: 'apps/v1',
+            kind: 'StatefulSet',
+            name: 'mail',
+            uid: workload.metadata.uid,
+            controller: true,
+          },
+        ],
+      },
+      spec: { containers: [container] },
+    });
+    await admin.mergePatch(`${paths.core(namespace, 'pods', name)}/status`, {
+      status: { podIP: '127.0.0.1', podIPs: [{ ip: '127.0.0.1' }] },
+    });
+  };
+  await addPod('mail-0');
 }
 
 const refusal = {
@@ -190,7 +195,35 @@ const queued = {
   recipientDomain: 'b.example',
   destination: 'Route/out',
 };
+const partner = {
+  domain: 'example.com',
+  partner: 'partner.example',
+  via: 'Mx',
+  host: 'mx.partner.example',
+  result: 'certificate-expired' as const,
+  detail: 'CERT_HAS_EXPIRED',
+};
+const state: MtaState = {
+  readableVersions: [1],
+  mta: 'default',
+  bundleHash: null,
+  secretsRevision: null,
+  coldHash: '',
+  domains: {},
+  routes: {},
+  loadError: null,
+  loadedAt: null,
+  ready: true,
+  readyReason: 'Ready',
+  queue: { size: 3, deferred: 3 },
+  legs: { accepted: 10, reports: 1, found: 2, delivered: 8, bounced: 1, ledger: 1 },
+  ledger: { suppressedNdrs: 1, backscatterAvoided: 0, doubleBounces: 0, expired: 1 },
+  routeProbes: {},
+  tlsFailures: [{ ...partner, failures: 2, lastFailure: 1_700_000_000 }],
+};
 const answers: Readonly<Record<string, unknown>> = {
+  // A pod of a later version says more than is known here.
+  'GET /state': { ...state, later: true },
   'GET /blocks': [refusal],
   'GET /queue': { total: 2, held: 0, mails: [queued], next: '2' },
   'GET /queue?after=2': { total: 2, held: 0, mails: [{ ...queued, id: '0E3B.1.2' }], next: null },
@@ -294,6 +327,38 @@ describe('commands on a namespace', () => {
     const refused = await as(viewer, 'blocks');
     expect(refused.code).toBe(1);
     expect(refused.err).toMatch(/secrets is forbidden/);
+  });
+
+  it('G9, T12: status sums the mail of all pods that answer, and joins their TLS failures', async () => {
+    await addPod('mail-1', 1);
+    await addPod('mail-2');
+    const { err, out } = await as(editor, 'status', '-o', 'json');
+    expect(err).toMatch(/^note: pod mail-1 is left out: GET http:\/\/127\.0\.0\.1:1\/state failed: .+\n$/);
+    const { mail: books, tlsFailures } = JSON.parse(out);
+    expect(books).toEqual({
+      pods: ['mail-0', 'mail-2'],
+      accepted: 20,
+      reports: 2,
+      found: 4,
+      delivered: 16,
+      bounced: 2,
+      ledger: 2,
+      queued: 6,
+      unaccounted: 0,
+      ledgerEntries: { suppressedNdrs: 2, backscatterAvoided: 0, doubleBounces: 0, expired: 2 },
+    });
+    expect(tlsFailures).toEqual([{ ...partner, failures: 4, lastFailure: 1_700_000_000 }]);
+    expect((await as(editor, 'status')).out).toMatch(
+      /Mail since mail-0, mail-2 started: 20 accepted [\s\S]*mx\.partner\.example +certificate-expired +4 +CERT_HAS_EXPIRED\n$/,
+    );
+    for (const name of ['mail-1', 'mail-2']) await admin.remove(paths.core(namespace, 'pods', name));
+  });
+
+  it('status shows the objects to whom may not ask the pods, and says so', async () => {
+    const { err, out } = await as(viewer, 'status', '-o', 'json');
+    expect(err).toMatch(/^note: no MTA is asked for its mail: .*secrets is forbidden/);
+    const { objects, mail: books, tlsFailures } = JSON.parse(out);
+    expect([objects.length, books, tlsFailures]).toEqual([3, undefined, []]);
   });
 
   it('queue asks the pods of the MTA with its token, page by page, and gives them orders', async () => {

@@ -170,8 +170,14 @@ test('G9, O9: the books are closed: accepted and reports are delivered, bounced,
     'one mail waits',
   );
   const text = await (await mta.get('/metrics')).text();
-  for (const fate of ['accepted', 'reports', 'bounced', 'ledger'])
+  const { legs, queue } = await mta.state();
+  for (const fate of ['accepted', 'reports', 'bounced', 'ledger'] as const) {
     expect(text).toMatch(new RegExp(`^postern_mta_legs_total\\{fate="${fate}"\\} [1-9]`, 'm'));
+    expect(text).toContain(`postern_mta_legs_total{fate="${fate}"} ${legs?.[fate]}\n`);
+  }
+  expect((legs?.accepted ?? 0) + (legs?.reports ?? 0) + (legs?.found ?? 0)).toBe(
+    (legs?.delivered ?? 0) + (legs?.bounced ?? 0) + (legs?.ledger ?? 0) + queue.size,
+  );
   expect(text).toMatch(/^postern_mta_queue_messages 1$/m);
   expect(await mta.imbalance()).toBe(0);
 });
