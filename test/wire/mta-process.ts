@@ -32,6 +32,8 @@ export interface MtaTestOptions {
   readonly host?: string;
   readonly queue?: string;
   readonly token?: string;
+  /** Program and arguments that run what follows them, in the process that they were started in. */
+  readonly under?: readonly string[];
 }
 
 /** Preloaded: when the test runner is gone, however it went, the MTA ends too. */
@@ -69,9 +71,11 @@ export class MtaProcess {
     const { options } = this;
     const host = options.host ?? '127.0.0.1';
     const path = (name: string) => join(this.directory, name);
+    const [program = process.execPath, ...before] = [...(options.under ?? []), process.execPath];
     const child = spawn(
-      process.execPath,
+      program,
       [
+        ...before,
         '--disable-warning=ExperimentalWarning',
         '--import',
         endWithRunner,
