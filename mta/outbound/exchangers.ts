@@ -15,6 +15,12 @@ interface Exchanger {
 /** Where mail of a domain goes, in the order in which it is tried; or the reply that says why nowhere, 4xx or 5xx. */
 export type Exchangers = { readonly exchangers: readonly Exchanger[] } | { readonly reply: Reply };
 
+/**
+ * Most addresses that one attempt tries (RFC 5321 5.1 lets a client limit them, to no less than two; Postfix stops at five): a dead
+ * one takes half a minute, and a domain can have fifty.
+ */
+const maxAddresses = 10;
+
 /** @param servers `address` or `address:port`; empty: those of the system. */
 export function mailDns(servers: readonly string[]): MailDns {
   const resolver = new Resolver({ timeout: 5_000, tries: 2 });
@@ -24,6 +30,7 @@ export function mailDns(servers: readonly string[]): MailDns {
 
 /**
  * Finds the mail servers of a domain (RFC 5321 5.1, RFC 7505).
+ * An address that stands under several names is tried once, under the best one.
  * @param ourName an exchanger of this name is us: it and all that come after it are not tried.
  * @param mayUse refuses addresses that are not for the public (R7).
  */
@@ -41,8 +48,9 @@ export async function findExchangers(
   if (usable.length === 0) return permanent('5.4.6', `the MX of ${domain} is this server`);
   const answers = await Promise.all(usable.map((name) => addressesOf(name, dns)));
   const found = answers.flatMap(({ name, addresses }) => addresses.map((address) => ({ name, address })));
-  const exchangers = found.filter(({ address }) => mayUse(address));
-  if (exchangers.length > 0) return { exchangers };
+  const first = new Map(found.toReversed().map((exchanger) => [exchanger.address, exchanger] as const));
+  const exchangers = found.filter((each) => mayUse(each.address) && first.get(each.address) === each);
+  if (exchangers.length > 0) return { exchangers: exchangers.slice(0, maxAddresses) };
   if (answers.some(({ failed }) => failed))
     return temporary(`the servers of ${domain} cannot be resolved now`);
   return found.length > 0

@@ -46,7 +46,25 @@ const zone = [
   'mx.metadata A 169.254.169.254',
   'us MX 10 mx.mta.example.',
   'us MX 20 mx1.partner',
+  'mixed MX 10 mx.inside',
+  'mixed MX 20 mx1.partner',
+  // IPv6 only, and nobody listens there.
+  'six MX 10 mx.six',
+  'mx.six AAAA ::1',
+  'dual MX 10 mx.dual',
+  'mx.dual AAAA ::1',
+  `mx.dual A ${addresses.partner}`,
+  // Fifty servers of which one is up: the tenth, and the last.
+  ...fifty('many', 10),
+  ...fifty('endless', 50),
 ];
+
+function fifty(name: string, alive: number): string[] {
+  return Array.from({ length: 50 }, (_, index) => index + 1).flatMap((place) => [
+    `${name} MX ${place} mx${place}.${name}`,
+    `mx${place}.${name} A ${place === alive ? addresses.partner : `127.0.61.${100 + place}`}`,
+  ]);
+}
 
 let dns: NameServer;
 let mta: MtaProcess;
@@ -68,7 +86,7 @@ beforeAll(async () => {
   mta = await startMta({
     bundle: bundleWith({}),
     secrets,
-    settings: { resolvers: [dns.server], internalMxRanges: ['127.0.61.0/24'] },
+    settings: { resolvers: [dns.server], internalMxRanges: ['127.0.61.0/24', '::1/128'] },
     certificate: await makeCertificate(),
     args: ['--submission', '127.0.0.1:0'],
     mxPort: partner.port,
@@ -133,9 +151,9 @@ describe('mail for others', () => {
   });
 
   test.each([
-    ['a null MX', 'x@null.test', /^.*556 5\.1\.10 /],
+    ['X16: a null MX', 'x@null.test', /^.*556 5\.1\.10 /],
     ['a domain that does not exist', 'x@nowhere.test', /^.*550 5\.1\.2 /],
-    ['R7: an MX on a loopback address', 'x@inside.test', /^.*550 5\.4\.4 .*not public/],
+    ['X16, R7: an MX on a loopback address', 'x@inside.test', /^.*550 5\.4\.4 .*not public/],
     ['R7: an MX at the metadata service', 'x@metadata.test', /^.*550 5\.4\.4 .*not public/],
     ['an MX that is this server', 'x@us.test', /^.*550 5\.4\.6 /],
   ])('%s ends in a failure', async (_what, to, reason) => {
@@ -145,7 +163,27 @@ describe('mail for others', () => {
     expect(forbidden.mails).toEqual([]);
   });
 
-  test('a name server that fails makes the mail wait', async () => {
+  test.each(['mixed.test', 'dual.test', 'many.test'])(
+    'X16: the server of %s that can be used gets the mail',
+    async (domain) => {
+      const subject = await send([`x@${domain}`]);
+      await emptied();
+      expect(envelopes(partner, subject)).toEqual([{ from: user, to: [`x@${domain}`] }]);
+      expect(forbidden.mails).toEqual([]);
+    },
+  );
+
+  test.each(['six.test', 'endless.test'])(
+    'X16: servers of %s that are dead make the mail wait',
+    async (domain) => {
+      const subject = await send([`x@${domain}`]);
+      expect(await outcome('deferred', `x@${domain}`)).toMatch(/^Tried all MXs/);
+      expect(envelopes(partner, subject)).toEqual([]);
+      expect(mta.logged(({ event, to }) => event === 'failed' && to === `x@${domain}`)).toEqual([]);
+    },
+  );
+
+  test('X16: a name server that fails makes the mail wait', async () => {
     await send(['x@broken']);
     expect(await outcome('deferred', 'x@broken')).toMatch(/451 4\.4\.3 /);
   });
