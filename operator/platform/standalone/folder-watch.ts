@@ -17,13 +17,18 @@ export class FolderWatch {
   private poll: NodeJS.Timeout | undefined;
   private quiet: NodeJS.Timeout | undefined;
   private burstBegan = 0;
+  private closed = false;
 
   constructor(options: FolderWatchOptions) {
     this.options = options;
   }
 
-  /** Watches exactly these folders, until `close`. One that cannot be watched is left to the poll. */
+  /**
+   * Watches exactly these folders, until `close`. One that cannot be watched is left to the poll. After `close` it does nothing: who
+   * was still looking for folders then must not keep the process alive.
+   */
   watch(folders: readonly string[]): void {
+    if (this.closed) return;
     this.poll ??= setInterval(this.options.changed, this.options.pollMs ?? 3_000);
     const wanted = new Set(folders);
     for (const [folder, watcher] of this.watchers) {
@@ -44,6 +49,7 @@ export class FolderWatch {
   }
 
   close(): void {
+    this.closed = true;
     clearInterval(this.poll);
     clearTimeout(this.quiet);
     for (const watcher of this.watchers.values()) watcher.close();
