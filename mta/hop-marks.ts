@@ -33,7 +33,7 @@ export class HopMarker {
    * @returns undefined if there are none: nearly always, and at no cost.
    */
   read(headers: Headers, envelopeFrom: string, now: number): HopMarks | undefined {
-    const own = headers.filter(([name]) => isMark(name)).slice(0, maxMarks);
+    const own = marksIn(headers);
     if (own.length === 0) return undefined;
     const id = messageIdOf(headers);
     const visited = new Set(this.visits(own, id));
@@ -43,6 +43,25 @@ export class HopMarker {
       isInternal: (recipient) =>
         trips.some(([, value]) => this.holds(value, { envelopeFrom, recipient, id, now })),
     };
+  }
+
+  /**
+   * Each mark of an incoming message, in the order of its header, and whether it holds: made under this key for this message, and
+   * the one of Internal mail for one of the recipients and not too long ago.
+   * @param now seconds since the epoch.
+   */
+  inspect(
+    headers: Headers,
+    { envelopeFrom, recipients, now }: { envelopeFrom: string; recipients: readonly string[]; now: number },
+  ): { field: string; valid: boolean }[] {
+    const id = messageIdOf(headers);
+    return marksIn(headers).map((mark) => {
+      const [field, value] = mark;
+      const valid = isHop(field)
+        ? this.visits([mark], id).length > 0
+        : recipients.some((recipient) => this.holds(value, { envelopeFrom, recipient, id, now }));
+      return { field, valid };
+    });
   }
 
   /**
@@ -67,7 +86,7 @@ export class HopMarker {
   /** Places (digests of Route and recipient) that the message has been at, by marks that we have made. */
   private visits(headers: Headers, id: string): string[] {
     return headers
-      .filter(([name]) => name.toLowerCase() === hopField.toLowerCase())
+      .filter(([name]) => isHop(name))
       .slice(0, maxMarks)
       .flatMap(([, value]) => {
         const [place = '', digest = ''] = value.trim().split('.');
@@ -115,9 +134,14 @@ export class HopMarker {
   }
 }
 
-function isMark(name: string): boolean {
-  const lower = name.toLowerCase();
-  return lower === hopField.toLowerCase() || lower === internalField.toLowerCase();
+/** The marks of a message that are looked at, whoever made them. */
+export function marksIn(headers: Headers): Headers {
+  const isMark = (name: string) => isHop(name) || name.toLowerCase() === internalField.toLowerCase();
+  return headers.filter(([name]) => isMark(name)).slice(0, maxMarks);
+}
+
+function isHop(name: string): boolean {
+  return name.toLowerCase() === hopField.toLowerCase();
 }
 
 /** What a mark is bound to. Of several, all: whoever adds one makes another message of it. */

@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { compile } from '../../operator/compile/compile.ts';
+import { hopKeySecretName } from '../../operator/compile/hop-key.ts';
 import type { MtaPolicy } from '../../operator/compile/model.ts';
 import { parseAddress } from '../../policy/ip/address.ts';
 import { loadPolicy } from '../../policy/load.ts';
 import type { AuthenticatedAccount, LookupAnswer } from '../../policy/types.ts';
 import { type Client, explainTransaction, newSession } from '../explain/explain.ts';
+import { verifyMarks } from '../explain/hop-marks.ts';
 import { readMessage } from '../explain/message.ts';
 import { type ExplainReport, reportOf } from '../explain/report.ts';
 import { answerNo, Misuse } from '../failure.ts';
@@ -34,6 +36,9 @@ Examples:
   postern explain -f policy --client-ip 203.0.113.9 --mail-from '' --rcpt a@example.com --rcpt b@example.org --tls -o json
   postern explain -f policy --client-ip 203.0.113.9 --mail-from a@b.example --rcpt a@example.com --message mail.eml
   postern explain -n mail --client-ip 203.0.113.9 --mail-from a@b.example --rcpt a@example.com
+
+With --message the marks of the header that say where the mail has been (X-Postern-Hop, X-Postern-Internal) are verified with the key
+of the namespace, as the MTA does. Where that key cannot be read a note says so, and the marks count for nothing.
 
 The exit code is 0 if every recipient is accepted, 1 if one is not. Nothing is sent and no mail server is asked.`;
 
@@ -77,6 +82,19 @@ async function explain(shell: Shell, flags: ExplainFlags): Promise<void> {
   const client: Client = { peer: flags.clientIp, tls: flags.tls ?? false, now: Math.floor(now / 1000) };
   const account = flags.auth === undefined ? undefined : findAccount(mta, flags.auth);
   const message = flags.message === undefined ? undefined : await readMessageFile(flags.message);
+  const verified =
+    message &&
+    verifyMarks(message, {
+      key: mta.secrets.hopKey,
+      envelopeFrom: flags.mailFrom,
+      recipients: flags.rcpt,
+      now: client.now,
+    });
+  if (verified?.marks.some(({ valid }) => valid === null)) {
+    shell.warn(
+      `note: where the message has been is not verified, and no mark of it counts: the key in Secret ${hopKeySecretName} cannot be read (of a folder it lies in the state of \`postern standalone\`: --state)`,
+    );
+  }
   const explanation = explainTransaction(
     policy,
     account === undefined ? client : { ...client, account },
@@ -84,12 +102,12 @@ async function explain(shell: Shell, flags: ExplainFlags): Promise<void> {
       envelopeFrom: flags.mailFrom,
       recipients: flags.rcpt,
       heloName: mta.settings.heloName,
-      ...(message === undefined ? {} : { message }),
+      ...(verified && { message: verified.message }),
     },
     newSession,
     () => flags.lookup,
   );
-  const report = reportOf(explanation, policy);
+  const report = reportOf(explanation, policy, verified?.marks);
   printAnswer(shell, flags.output, report, () => describe(report));
   if (report.recipients.some(({ verdict }) => verdict !== 'accept')) shell.exit(answerNo);
 }
@@ -113,23 +131,28 @@ function findAccount({ bundle, secrets }: MtaPolicy, name: string): Authenticate
   throw new Misuse(`--auth ${name}: no domain of this MTA has an account of that name`);
 }
 
-function describe({ recipients }: ExplainReport): string {
-  return recipients
-    .map(({ address, verdict, code, reason, because, legs, trace }) => {
-      const { kind, name, generation, entry } = because;
-      const decided = `${kind}/${name}${generation === 0 ? '' : ` (generation ${generation})`}${entry === '' ? '' : `, entry ${entry}`}`;
-      const ways = legs.map(
-        ({ to, via, tls, sign, copy }) =>
-          `  goes to    ${to} via ${via}, TLS ${tls}${sign.length > 0 ? `, signed by ${sign.join(' and ')}` : ''}${copy ? ', a copy' : ''}`,
-      );
-      const steps = trace.map((step) => [`    ${step.stage}`, step.outcome, step.detail]);
-      return [
-        `${address}: ${verdict}`,
-        `  reply      ${code} ${reason}`,
-        `  decided by ${decided}`,
-        ...ways,
-        formatTable(['    STAGE', 'OUTCOME', 'DETAIL'], steps),
-      ].join('\n');
-    })
-    .join('\n\n');
+function describe({ hopMarks = [], recipients }: ExplainReport): string {
+  const words = new Map([
+    [true, 'valid'],
+    [false, 'not valid'],
+    [null, 'not verified'],
+  ]);
+  const marks = hopMarks.map(({ field, valid }) => `${field} ${words.get(valid)}`);
+  const told = recipients.map(({ address, verdict, code, reason, because, legs, trace }) => {
+    const { kind, name, generation, entry } = because;
+    const decided = `${kind}/${name}${generation === 0 ? '' : ` (generation ${generation})`}${entry === '' ? '' : `, entry ${entry}`}`;
+    const ways = legs.map(
+      ({ to, via, tls, sign, copy }) =>
+        `  goes to    ${to} via ${via}, TLS ${tls}${sign.length > 0 ? `, signed by ${sign.join(' and ')}` : ''}${copy ? ', a copy' : ''}`,
+    );
+    const steps = trace.map((step) => [`    ${step.stage}`, step.outcome, step.detail]);
+    return [
+      `${address}: ${verdict}`,
+      `  reply      ${code} ${reason}`,
+      `  decided by ${decided}`,
+      ...ways,
+      formatTable(['    STAGE', 'OUTCOME', 'DETAIL'], steps),
+    ].join('\n');
+  });
+  return [...(marks.length > 0 ? [`marks of hops: ${marks.join(', ')}`] : []), ...told].join('\n\n');
 }

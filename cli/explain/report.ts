@@ -3,9 +3,12 @@ import type { Policy } from '../../policy/load.ts';
 import { tlsDemandOf } from '../../policy/outbound-tls.ts';
 import type { Because, TraceStep } from '../../policy/types.ts';
 import { acceptedReply, type Decided, type Explanation, lineOf } from './explain.ts';
+import type { MarkReport } from './hop-marks.ts';
 
 /** The answer of `postern explain`: an interface that is kept stable (docs: the command line). */
 export interface ExplainReport {
+  /** With a message: the marks that its header has. */
+  readonly hopMarks?: readonly MarkReport[];
   readonly recipients: readonly RecipientReport[];
 }
 
@@ -35,10 +38,18 @@ interface LegReport {
   readonly ndr: boolean;
 }
 
-/** @param policy of the MTA. */
-export function reportOf({ recipients, signing }: Explanation, policy: Policy): ExplainReport {
+/**
+ * @param policy of the MTA.
+ * @param hopMarks of the message; absent: there is none.
+ */
+export function reportOf(
+  { recipients, signing }: Explanation,
+  policy: Policy,
+  hopMarks?: readonly MarkReport[],
+): ExplainReport {
   const sign = signing.signers.map(({ selector }) => selector);
   return {
+    ...(hopMarks && { hopMarks }),
     recipients: recipients.map(({ address, verdict, trace }) => ({
       address,
       verdict: verdict.verdict,

@@ -5,9 +5,12 @@ import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Leg } from '../../bundle/leg.ts';
 import type { MtaState } from '../../bundle/state.ts';
+import { HopMarker } from '../../mta/hop-marks.ts';
 import { portOf } from '../../mta/state-server.ts';
 import { kinds } from '../../operator/api/index.ts';
+import { managedByLabel } from '../../operator/compile/dkim-secret.ts';
 import { useControlPlane } from '../cluster/shared.ts';
 import { Api, paths } from '../kubernetes/api.ts';
 import { crdFolder } from '../kubernetes/namespace.ts';
@@ -29,6 +32,7 @@ const viewerRules = [
   mayList('apps', 'statefulsets'),
 ];
 
+const hopKey = 'A'.repeat(43);
 const token = 'a-token-of-more-than-thirty-two-bytes';
 let admin: Api;
 let namespace = '';
@@ -73,11 +77,11 @@ async function grant(name: string, rules: readonly object[]): Promise<void> {
 
 /** A domain with accounts, a Route with a password, a block list, and an MTA of one pod that has refused something. */
 async function fill(): Promise<void> {
-  const secret = (name: string, use: string, type: string, stringData: object) =>
+  const secret = (name: string, use: string, type: string, stringData: object, labels = {}) =>
     admin.create(paths.core(namespace, 'secrets'), {
       apiVersion: 'v1',
       kind: 'Secret',
-      metadata: { name, labels: { 'postern.dev/use': use } },
+      metadata: { name, labels: { 'postern.dev/use': use, ...labels } },
       type,
       stringData,
     });
@@ -92,6 +96,8 @@ async function fill(): Promise<void> {
       },
     ]),
   });
+  const made = { [managedByLabel.name]: managedByLabel.value };
+  await secret('postern-hop-key', 'hop-key', 'Opaque', { key: hopKey }, made);
   await secret('postern-default-state-token', 'state', 'Opaque', { token });
   await admin.create(paths.core(namespace, 'configmaps'), {
     apiVersion: 'v1',
@@ -317,6 +323,31 @@ describe('commands on a namespace', () => {
     const { code, out } = await as(viewer, 'dns');
     expect(code).toBe(0);
     expect(out).toMatch(/example\.com +MX +10 mx\.example\.com\./);
+  });
+
+  it('G10: explain verifies marks of hops for those who may read the key, and says so to the others', async () => {
+    const headers: [string, string][] = [
+      ['From', 'a@b.example'],
+      ['Message-ID', '<1@b.example>'],
+    ];
+    const leg: Leg = {
+      domain: 'example.com',
+      recipient: 'alice@example.com',
+      hop: { kind: 'Route', route: 'relay' },
+      purpose: 'Routed',
+      onFailure: 'Dsn',
+      because: { kind: 'MailDomain', name: 'example-com', generation: 1 },
+    };
+    const marks = new HopMarker(hopKey).marksFor(leg, headers, 'a@b.example', 0);
+    const file = join(directory, 'marked.eml');
+    const lines = [...headers, ...marks].map(([name, value]) => `${name}: ${value}\n`);
+    await writeFile(file, `${lines.join('')}\nhello\n`);
+    const ask = [...mail, '--client-ip', '192.0.2.9', '--message', file, '-o', 'json'];
+    const [verified, guessed] = [await as(editor, 'explain', ...ask), await as(viewer, 'explain', ...ask)];
+    expect(verified.err).toBe('');
+    expect(JSON.parse(verified.out).hopMarks).toEqual([{ field: 'X-Postern-Hop', valid: true }]);
+    expect(guessed.err).toMatch(/note: where the message has been is not verified/);
+    expect(JSON.parse(guessed.out).hopMarks).toEqual([{ field: 'X-Postern-Hop', valid: null }]);
   });
 
   it('B5: blocks asks the pods of the MTA with its token; without the token it says why not', async () => {

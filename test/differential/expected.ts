@@ -5,8 +5,8 @@ import {
   type RecipientVerdict,
   type SessionMemory,
 } from '../../cli/explain/explain.ts';
+import { verifyMarks } from '../../cli/explain/hop-marks.ts';
 import { readMessage } from '../../cli/explain/message.ts';
-import { hopMarkerOf } from '../../mta/hop-marks.ts';
 import type { Policy } from '../../policy/load.ts';
 import { type LiveAnswers, notAsked } from './live.ts';
 import type { CaseSession } from './sessions.ts';
@@ -46,7 +46,7 @@ export function explainSession(
         heloName,
         ...(message === undefined
           ? {}
-          : { message: withHopMarks(readMessage(Buffer.from(message)), envelopeFrom, hopKey, now) }),
+          : verifyMarks(readMessage(Buffer.from(message)), { key: hopKey, envelopeFrom, recipients, now })),
       },
       memory,
       // Nobody serves the Routes of these worlds.
@@ -57,17 +57,6 @@ export function explainSession(
     return recipients.map((_, position) => answerTo(explained.recipients[position]));
   });
   return { answers, verdicts };
-}
-
-/** What the MTA finds in the header besides. */
-function withHopMarks(
-  message: ReturnType<typeof readMessage>,
-  envelopeFrom: string,
-  hopKey: string,
-  now: number,
-) {
-  const hopMarks = hopMarkerOf(hopKey).read(message.headers, envelopeFrom, now);
-  return { ...message, ...(hopMarks && { hopMarks }) };
 }
 
 function answerTo(recipient: RecipientVerdict | undefined): string {
