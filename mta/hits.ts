@@ -18,7 +18,7 @@ interface Count {
 
 /** Entries that are counted one by one: full lists of five domains. What comes after them is counted for its list alone. */
 const maxEntries = 100_000;
-/** Seconds for which the numbers in /state stay: statuses are made from them, and are written at most so often. */
+/** Seconds for which numbers in /state stay once they have changed: statuses are made from them, and are written at most so often. */
 const summaryAge = 600;
 
 /** Counts which entries of IP lists have decided about mail. In memory only: a status never holds live data. */
@@ -59,12 +59,17 @@ export class Hits {
     return found.sort((left, right) => right.lastHit - left.lastHit);
   }
 
-  /** List name -> how many of its entries were met, as of ten minutes ago at most. @param now seconds since the epoch. */
+  /**
+   * List name -> how many of its entries were met, as of ten minutes ago at most. The first ones are told at once.
+   * @param now seconds since the epoch.
+   */
   summarize(now: number): NonNullable<MtaState['entriesHit']> {
-    if (this.summary === undefined || now - this.summary.at >= summaryAge) {
-      const lists = [...this.lists].map(([list, counts]) => [list, counts.size] as const);
-      this.summary = { at: now, lists: Object.fromEntries(lists) };
-    }
-    return this.summary.lists;
+    const { summary } = this;
+    // A clock that was set back does not make them younger than they are (X25).
+    if (summary !== undefined && Math.abs(now - summary.at) < summaryAge) return summary.lists;
+    const lists = Object.fromEntries([...this.lists].map(([list, counts]) => [list, counts.size]));
+    // Until the first hit there is nothing that could change too often.
+    if (this.lists.size > 0) this.summary = { at: now, lists };
+    return lists;
   }
 }
