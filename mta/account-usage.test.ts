@@ -13,3 +13,12 @@ test('P7: recipients count for an hour, and for their account only', () => {
   expect(usage.recipients('user@a.example', noon + 3600)).toBe(1);
   expect(usage.recipients('user@a.example', noon + 5400)).toBe(0);
 });
+
+test('P7, X25: a clock that was set back two hours locks no account out', () => {
+  const usage = new AccountUsage();
+  const noon = 1_795_608_000;
+  usage.add('user@a.example', noon + 7200);
+  expect(usage.recipients('user@a.example', noon)).toBe(0);
+  usage.add('user@a.example', noon);
+  expect(usage.recipients('user@a.example', noon)).toBe(1);
+});

@@ -24,8 +24,10 @@ export class AccountUsage {
   }
 
   private recent(account: string, now: number): { minute: number; count: number }[] {
-    const oldest = minuteOf(now) - windowMinutes;
-    return (this.minutes.get(account.toLowerCase()) ?? []).filter(({ minute }) => minute > oldest);
+    const present = minuteOf(now);
+    // What a clock counted that was wrong, and was set back since, holds nobody up for longer than an hour (X25).
+    const counts = ({ minute }: { minute: number }) => minute > present - windowMinutes && minute <= present;
+    return (this.minutes.get(account.toLowerCase()) ?? []).filter(counts);
   }
 }
 

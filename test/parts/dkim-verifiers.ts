@@ -16,13 +16,18 @@ type Records = Readonly<Record<string, string>>;
 /** What a verifier says of one signature: `selector=pass`, `selector=fail`. */
 type Judgement = string;
 
-/** A verifier. @param message as it lies in a mailbox, lines ending in CRLF. */
-type Verifier = (message: Buffer, records: Records) => Promise<Judgement[]>;
+/**
+ * A verifier.
+ * @param message as it lies in a mailbox, lines ending in CRLF.
+ * @param at when it looks; absent: now. Opendkim has the clock of the machine alone.
+ */
+type Verifier = (message: Buffer, records: Records, at?: Date) => Promise<Judgement[]>;
 
 /** Judgements are sorted; a message without a signature has none. Opendkim of Debian 12 knows RSA only. */
 export const verifiers: Readonly<Record<'mailauth' | 'opendkim' | 'python3-dkim', Verifier>> = {
-  mailauth: async (message, records) => {
+  mailauth: async (message, records, at = new Date()) => {
     const { results } = await dkimVerify(message, {
+      curTime: at,
       resolver: async (name: string) => {
         const record = records[name];
         if (record !== undefined) return [[record]];
@@ -59,14 +64,16 @@ export const verifiers: Readonly<Record<'mailauth' | 'opendkim' | 'python3-dkim'
     }
   },
 
-  'python3-dkim': async (message, records) => {
+  'python3-dkim': async (message, records, at = new Date()) => {
     await ensureDebianParts(['python-dkim']);
     const child = spawn('/usr/bin/python3', ['-c', pythonVerifier], { stdio: ['pipe', 'pipe', 'inherit'] });
     let output = '';
     child.stdout.on('data', (chunk: Buffer) => {
       output += chunk.toString();
     });
-    child.stdin.end(JSON.stringify({ message: message.toString('base64'), records }));
+    child.stdin.end(
+      JSON.stringify({ message: message.toString('base64'), records, now: at.getTime() / 1000 }),
+    );
     const [code] = await once(child, 'close');
     if (code !== 0) throw new Error(`python3-dkim ended with ${code}`);
     return judgements(output.split('\n').filter((line) => line !== ''));
@@ -78,9 +85,10 @@ function judgements(found: Judgement[]): Judgement[] {
 }
 
 const pythonVerifier = `
-import base64, json, re, sys, dkim
+import base64, json, re, sys, time, dkim
 asked = json.load(sys.stdin)
 records = asked['records']
+time.time = lambda: asked['now']
 def dns(name, timeout=5):
     name = name.decode() if isinstance(name, bytes) else name
     record = records.get(name.rstrip('.'))

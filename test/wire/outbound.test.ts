@@ -306,6 +306,10 @@ describe('accounts', () => {
       '450 4.7.1',
       '250 2.0.0',
     ]);
+    // Another connection of the account changes nothing.
+    const again = await signIn(mta, 'few@a.example');
+    await again.send('MAIL FROM:<few@a.example>');
+    expect(await again.send('RCPT TO:<5@partner.test>')).toMatch(/^450 4\.7\.1 .*\(ref \w{8}\)$/);
     const other = await signIn(mta, 'printer@a.example');
     await other.send('MAIL FROM:<printer@a.example>');
     expect(await other.send('RCPT TO:<x@partner.test>')).toMatch(/^250 /);

@@ -147,6 +147,46 @@ describe('mail of an account', () => {
   });
 });
 
+test('K14: mail sent across a rotation verifies at arrival and seven days later, also what waited in the queue meanwhile', async () => {
+  const [old, next] = [makeKey('a.example', 'old'), makeKey('a.example', 'next')];
+  const keys = publish(old, next);
+  const both = { ...secrets, dkimKeys: { ...dkimKeys, ...keys.dkimKeys } };
+  const send = async (subject: string) =>
+    expect(await submit(message({ from: 'user@a.example', subject }))).toMatch(/^250 /);
+  const received = (subject: string) =>
+    out.mails.find(({ data }) => data.includes(`Subject: ${subject}\r\n`))?.data;
+
+  await mta.loadPolicy(bundleWith({ keys: [old] }), both);
+  await send('before');
+  await eventually(() => received('before') !== undefined, 'the first mail is there');
+  out.behaviour = { rcpt: () => '451 4.3.0 come again' };
+  await send('waiting');
+  const deferred = () =>
+    mta.logged(({ event, reason }) => event === 'deferred' && `${reason}`.includes('come again'));
+  await eventually(() => deferred().length > 0, 'one waits');
+  await mta.loadPolicy(bundleWith({ keys: [next] }), both);
+  out.behaviour = {};
+  await send('after');
+  await eventually(() => out.mails.length === 3, 'all three are there');
+
+  const now = Date.now();
+  const week = 7 * 24 * 60 * 60 * 1000;
+  for (const at of [new Date(now), new Date(now + week)]) {
+    for (const [subject, selector] of [
+      ['before', 'old'],
+      ['waiting', 'old'],
+      ['after', 'next'],
+    ] as const) {
+      const mail = Buffer.from(received(subject) ?? '', 'latin1');
+      for (const name of ['mailauth', 'python3-dkim'] as const)
+        expect(await verifiers[name](mail, keys.records, at), `${subject}, ${name}, ${at}`).toEqual([
+          `${selector}=pass`,
+        ]);
+    }
+  }
+  await mta.loadPolicy(bundleWith(), secrets);
+});
+
 describe('K12: not signed is', () => {
   test.each([
     ['the From of another tenant that the account may send as', 'user@b.example'],

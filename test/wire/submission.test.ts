@@ -198,6 +198,10 @@ test('P8: the fifth failed AUTH ends the connection with 421 4.7.0', async () =>
     expect(await session.send(plain('user@example.com', `${i}`))).toMatch(/^535 /);
   expect(await session.send(plain('user@example.com', '5'))).toMatch(/^421 4\.7\.0 /);
   await session.untilClosed();
+  // Nobody can lock an account by guessing: it is the connection that has an end.
+  const other = await secured();
+  for (let i = 1; i < 5; i += 1) await other.send(plain('user@example.com', `${i}`));
+  expect(await other.send(plain('user@example.com', 'open-sesame'))).toMatch(/^235 /);
 });
 
 test('P5: an account sends as itself only', async () => {
