@@ -127,9 +127,11 @@ export interface HarakaOutbound {
     /** What waits, the next one due first; times are milliseconds since the epoch. */
     readonly queue: readonly {
       readonly id: string;
-      readonly fire_time: number;
+      fire_time: number;
       readonly cb: (() => void) | null;
     }[];
+    /** Starts what is due; called every second. */
+    fire(): void;
     add(id: string, milliseconds: number, fire: () => void): void;
     /** @throws if there is none. */
     discard(id: string): unknown;

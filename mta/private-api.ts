@@ -38,6 +38,8 @@ export const privateApi = {
     'drain.ts stops it; hooks/delivery.ts takes mail out of it; its length is the number of deferred mails',
   'outbound.temp_fail_queue.queue':
     'queue/queue-desk.ts: what waits and until when; who takes it out of there has it alone',
+  'outbound.temp_fail_queue.fire()':
+    'outbound/clock-jumps.ts: called every second; before it, due times follow a clock that was set',
   'next attempt in the name of a queue file':
     'queue/queue-name.ts: held mail is due in the year 9999, also after a restart',
   'config.get(name), os.hostname()':

@@ -18,6 +18,7 @@ import { probeBySmtp, RouteProber } from './lookups/route-prober.ts';
 import { MailStore } from './mail-store.ts';
 import { Metrics } from './metrics.ts';
 import { formatListenAddress, type MtaOptions } from './options.ts';
+import { followClock } from './outbound/clock-jumps.ts';
 import { ConnectionPool } from './outbound/connection-pool.ts';
 import { mailDns } from './outbound/exchangers.ts';
 import { FreshMails } from './outbound/fresh-mail.ts';
@@ -81,6 +82,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
       log[reachable ? 'info' : 'warn']({ event: 'route', route, reason, detail }),
     now,
   });
+  followClock(haraka.outbound.temp_fail_queue);
   const drain = new Drain(haraka);
   const freshMails = new FreshMails(haraka.outbound);
   const lastAnswers = new LastAnswers();

@@ -112,6 +112,9 @@ const has: Record<keyof typeof privateApi, boolean> = {
     takes(outbound.temp_fail_queue.shutdown, 0) &&
     outbound.temp_fail_queue.length() === 0,
   'outbound.temp_fail_queue.queue': waitingMailIsSeen(),
+  'outbound.temp_fail_queue.fire()':
+    takes(outbound.temp_fail_queue.fire, 0) &&
+    /setInterval\(\(\) => this\.fire\(\)/.test(String(outbound.temp_fail_queue.constructor)),
   'next attempt in the name of a queue file': nameSaysWhenDue(),
   'config.get(name), os.hostname()':
     /config\.get\('results\.ini'/.test(String(fromHaraka('haraka-results'))) &&

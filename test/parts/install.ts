@@ -24,6 +24,7 @@ const parts = {
     packages: ['docker.io', 'iproute2', 'iptables', 'mmdebstrap'],
     programs: ['/usr/sbin/dockerd', '/usr/sbin/iptables', '/usr/sbin/ip', '/usr/bin/mmdebstrap'],
   },
+  faketime: { packages: ['faketime'], programs: ['/usr/bin/faketime'] },
   lua: { packages: ['lua5.1'], programs: ['/usr/bin/lua5.1'] },
   opendkim: { packages: ['opendkim'], programs: ['/usr/sbin/opendkim'] },
   'python-dkim': {
