@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { afterEach, expect, test } from 'vitest';
+import type { MtaState } from '../../../bundle/state.ts';
 import { PodPoller } from './pod-poller.ts';
 
 let server: Server | undefined;
@@ -68,4 +69,64 @@ test('a question that hangs does not hold up the end', async () => {
     ok: false,
     problem: 'the MTA process has not been asked yet',
   });
+});
+
+test('what changes with every mail is nothing that a status says', async () => {
+  let asked = 0;
+  const enough = Promise.withResolvers<void>();
+  const address = await serve((_, response) => {
+    asked += 1;
+    if (asked === 20) enough.resolve();
+    const state: MtaState = {
+      readableVersions: [1],
+      mta: 'default',
+      bundleHash: 'h',
+      secretsRevision: null,
+      coldHash: 'c',
+      domains: {},
+      routes: {},
+      loadError: null,
+      loadedAt: null,
+      ready: true,
+      readyReason: 'Ready',
+      queue: { size: asked, deferred: 0 },
+      legs: { accepted: asked, reports: 0, found: 0, delivered: 0, bounced: 0, ledger: 0 },
+      ledger: { suppressedNdrs: 0, backscatterAvoided: 0, doubleBounces: 0, expired: 0 },
+      routeProbes: {},
+      tlsFailures: [
+        {
+          domain: 'a.example',
+          partner: 'b.example',
+          via: 'Mx',
+          host: 'mx.b.example',
+          result: 'certificate-expired',
+          detail: '',
+          failures: asked,
+          lastFailure: asked,
+        },
+      ],
+    };
+    response.end(JSON.stringify(state));
+  });
+  let changes = 0;
+  const end = new AbortController();
+  const poller = new PodPoller({
+    pod: 'local',
+    mta: 'default',
+    address: () => address,
+    token: 'secret',
+    signal: end.signal,
+    now: () => 0,
+    changed: () => {
+      changes += 1;
+    },
+    slowMs: 1,
+  });
+  poller.expect('h');
+  const running = poller.run();
+  await enough.promise;
+  end.abort();
+  await running;
+  // The first answer is news.
+  expect(changes).toBe(1);
 });
