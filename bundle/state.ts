@@ -51,7 +51,8 @@ export type PartnerTlsFailure = z.infer<typeof partnerTlsFailure>;
 
 /**
  * How recipients on their way to one destination began and ended since the process started. In the same answer
- * accepted + reports + found = delivered + bounced + ledger + the size of the queue, but for what is being filed at that moment.
+ * accepted + reports + found + adopted = delivered + bounced + ledger + handedOver + the size of the queue, but for what is being filed
+ * at that moment.
  */
 const legCounts = z.object({
   /** From clients. */
@@ -60,11 +61,15 @@ const legCounts = z.object({
   reports: z.int(),
   /** In the queue when the process started. */
   found: z.int(),
+  /** From another pod of the MTA, at its end. */
+  adopted: z.int(),
   delivered: z.int(),
   /** With a report to the sender. */
   bounced: z.int(),
   /** Without one. */
   ledger: z.int(),
+  /** To another pod of the MTA, at the end of this one. */
+  handedOver: z.int(),
 });
 export type LegCounts = z.infer<typeof legCounts>;
 

@@ -19,7 +19,7 @@ export interface MailSum extends LegCounts {
   readonly ledgerEntries: MtaState['ledger'];
 }
 
-/** accepted + reports + found = delivered + bounced + ledger + queued. @returns undefined if no MTA tells its numbers. */
+/** accepted + reports + found + adopted = delivered + bounced + ledger + handedOver + queued. @returns undefined if no MTA tells its numbers. */
 export function sumMail(answers: readonly AnsweredState[]): MailSum | undefined {
   const counted = answers.flatMap(({ pod, state }) =>
     state.legs === undefined ? [] : [{ pod, state, legs: state.legs }],
@@ -31,9 +31,11 @@ export function sumMail(answers: readonly AnsweredState[]): MailSum | undefined 
     accepted: sum((each) => each.legs.accepted),
     reports: sum((each) => each.legs.reports),
     found: sum((each) => each.legs.found),
+    adopted: sum((each) => each.legs.adopted),
     delivered: sum((each) => each.legs.delivered),
     bounced: sum((each) => each.legs.bounced),
     ledger: sum((each) => each.legs.ledger),
+    handedOver: sum((each) => each.legs.handedOver),
   };
   const queued = sum(({ state }) => state.queue.size);
   const pods = counted.flatMap(({ pod }) => (pod === undefined ? [] : [pod]));
@@ -42,7 +44,11 @@ export function sumMail(answers: readonly AnsweredState[]): MailSum | undefined 
     ...legs,
     queued,
     unaccounted:
-      legs.accepted + legs.reports + legs.found - (legs.delivered + legs.bounced + legs.ledger + queued),
+      legs.accepted +
+      legs.reports +
+      legs.found +
+      legs.adopted -
+      (legs.delivered + legs.bounced + legs.ledger + legs.handedOver + queued),
     ledgerEntries: {
       suppressedNdrs: sum(({ state }) => state.ledger.suppressedNdrs),
       backscatterAvoided: sum(({ state }) => state.ledger.backscatterAvoided),
@@ -54,14 +60,25 @@ export function sumMail(answers: readonly AnsweredState[]): MailSum | undefined 
 
 /** The sum as a line of an account book, and what the ledger is made of. */
 export function mailSumText(sum: MailSum): string {
-  const { pods, accepted, reports, found, delivered, bounced, ledger, queued, unaccounted } = sum;
+  const {
+    pods,
+    accepted,
+    reports,
+    found,
+    adopted,
+    delivered,
+    bounced,
+    ledger,
+    handedOver,
+    queued,
+    unaccounted,
+  } = sum;
   const { suppressedNdrs, backscatterAvoided, doubleBounces, expired } = sum.ledgerEntries;
   const whose = pods === undefined ? 'the MTA' : pods.join(', ');
+  const also = (count: number, what: string) => (count === 0 ? '' : ` + ${count} ${what}`);
   return [
-    `Mail since ${whose} started: ${accepted} accepted + ${reports} reports + ${found} found in the queue`,
-    `  = ${delivered} delivered + ${bounced} bounced + ${ledger} ledger + ${queued} queued${
-      unaccounted === 0 ? '' : ` + ${unaccounted} being filed`
-    }`,
+    `Mail since ${whose} started: ${accepted} accepted + ${reports} reports + ${found} found in the queue${also(adopted, 'adopted from other pods')}`,
+    `  = ${delivered} delivered + ${bounced} bounced + ${ledger} ledger + ${queued} queued${also(handedOver, 'handed over')}${also(unaccounted, 'being filed')}`,
     `  ledger: ${suppressedNdrs} suppressedNdrs, ${backscatterAvoided} backscatterAvoided, ${doubleBounces} doubleBounces (${expired} of all failures expired)`,
   ].join('\n');
 }

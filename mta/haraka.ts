@@ -138,7 +138,10 @@ export interface HarakaOutbound {
     length(): number;
     shutdown(): void;
   };
-  readonly qfile: { name(parts?: { uid: string }): string; readonly platformDOT: string };
+  readonly qfile: {
+    name(parts?: { uid: string; arrival?: number; next_attempt?: number; attempts?: number }): string;
+    readonly platformDOT: string;
+  };
   readonly HMailItem: {
     new (filename: string, path: string, notes?: unknown): HarakaMail;
     readonly prototype: HarakaMail;

@@ -30,14 +30,26 @@ export class Metrics {
     'Sessions without the TLS that a TlsPolicy requires, by result type of RFC 8460',
     ['domain', 'result'],
   );
-  /** Every leg has one beginning and one end: accepted + reports + found = delivered + bounced + ledger + those in the queue. */
+  /**
+   * Every leg has one beginning and one end: accepted + reports + found + adopted = delivered + bounced + ledger + handedOver + those in
+   * the queue.
+   */
   private readonly legs = this.counter(
     'legs_total',
-    'Recipients on their way to one destination: how they began (accepted, reports, found in the queue at the start) and ended (delivered, bounced with a report, ledger)',
+    'Recipients on their way to one destination: how they began (accepted, reports, found in the queue at the start, adopted from another pod) and ended (delivered, bounced with a report, ledger, handedOver to another pod)',
     ['fate'],
   );
   /** The same numbers: what a counter holds is told by a promise only, and /state must tell all of them at one time. */
-  private readonly legTotals = { accepted: 0, reports: 0, found: 0, delivered: 0, bounced: 0, ledger: 0 };
+  private readonly legTotals: LegCounts = {
+    accepted: 0,
+    reports: 0,
+    found: 0,
+    adopted: 0,
+    delivered: 0,
+    bounced: 0,
+    ledger: 0,
+    handedOver: 0,
+  };
   private readonly ledgerEntries = this.counter('ledger_total', 'Failures that nobody was told of', [
     'entry',
   ]);
@@ -141,7 +153,12 @@ export class Metrics {
     this.countLegs('found', count);
   }
 
-  legEnded(fate: 'delivered' | 'bounced' | 'ledger'): void {
+  /** From another pod of the MTA that ends. */
+  legAdopted(): void {
+    this.countLegs('adopted', 1);
+  }
+
+  legEnded(fate: 'delivered' | 'bounced' | 'ledger' | 'handedOver'): void {
     this.countLegs(fate, 1);
   }
 

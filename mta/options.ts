@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { parseAddress } from '../policy/ip/address.ts';
 import { parseRange } from '../policy/ip/range.ts';
+import type { PeerName } from './outbound/hand-over.ts';
 
 /** An address to listen on. */
 export interface ListenAddress {
@@ -34,6 +35,10 @@ export interface MtaOptions {
   readonly proxyFrom: readonly string[];
   /** Seconds that running messages and deliveries have after SIGTERM. */
   readonly graceSeconds: number;
+  /** Where the other processes of this MTA are: at its end this one gives them the mail that waits. */
+  readonly handOverTo: readonly PeerName[];
+  /** File that is told at the end how many mails stay in the queue. */
+  readonly terminationLog?: string;
   readonly logLevel: string;
 }
 
@@ -55,6 +60,13 @@ export function mtaCommand(run: (options: MtaOptions) => Promise<void>): Command
     .option('--proxy-from <cidr,...>', 'proxies that may send PROXY protocol', ranges, [])
     .option('--resolver <address:port,...>', 'name servers instead of those of the settings', servers, [])
     .option('--grace-seconds <seconds>', 'time for running messages after SIGTERM', seconds, 25)
+    .option(
+      '--hand-over-to <name:port,...>',
+      'other pods of this MTA: given what waits here at the end',
+      peers,
+      [],
+    )
+    .option('--termination-log <file>', 'told at the end how many mails stay in the queue')
     .option('--log-level <level>', 'fatal, error, warn, info or debug', 'info')
     .action((options: MtaOptions) => run(options));
 }
@@ -72,6 +84,16 @@ export function listenAddress(text: string): ListenAddress {
 /** `127.0.0.1:2525`, `[::1]:2525` */
 export function formatListenAddress({ host, port }: ListenAddress): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function peers(text: string): PeerName[] {
+  return text.split(',').map((peer) => {
+    const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})$/.exec(peer) ?? [];
+    const host = bracketed ?? plain;
+    if (host === undefined || Number(port) > 65_535)
+      throw new InvalidArgumentError('must be name:port, such as mail-pods.tenant.svc:8025');
+    return { host, port: Number(port) };
+  });
 }
 
 function servers(text: string): string[] {

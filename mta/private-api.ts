@@ -31,13 +31,13 @@ export const privateApi = {
   'hmail.data_stream()': 'report/report.ts quotes the header of mail that failed',
   'hmail.next_cb': 'hooks/delivery.ts: the end of an attempt, whatever ended it',
   'hmail queue file format': 'outbound/queue-file.ts writes it: length, JSON, message',
-  'outbound.qfile.name({uid}), platformDOT':
-    'names of queue files; the unique part is our id of the leg, and stays in the name through all attempts',
+  'outbound.qfile.name({uid, arrival, next_attempt, attempts}), platformDOT':
+    'names of queue files; the unique part is our id of the leg, and stays in the name through all attempts, and in another pod (queue/adoption.ts)',
   'outbound.delivery_queue.push(hmail)': 'mail-store.ts starts the first attempt',
   'outbound.temp_fail_queue':
     'drain.ts stops it; hooks/delivery.ts takes mail out of it; its length is the number of deferred mails',
   'outbound.temp_fail_queue.queue':
-    'queue/queue-desk.ts: what waits and until when; who takes it out of there has it alone',
+    'queue/queue-desk.ts, outbound/hand-over.ts: what waits and until when; who takes it out of there has it alone',
   'outbound.temp_fail_queue.fire()':
     'outbound/clock-jumps.ts: called every second; before it, due times follow a clock that was set',
   'next attempt in the name of a queue file':

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server as NetServer } from 'node:net';
 import { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../policy/judge.ts';
 import { AccountUsage } from './account-usage.ts';
@@ -22,13 +22,16 @@ import { followClock } from './outbound/clock-jumps.ts';
 import { ConnectionPool } from './outbound/connection-pool.ts';
 import { mailDns } from './outbound/exchangers.ts';
 import { FreshMails } from './outbound/fresh-mail.ts';
+import { HandOver } from './outbound/hand-over.ts';
 import { PartnerTls } from './outbound/partner-tls.ts';
 import { addressFilter } from './outbound/public-address.ts';
 import { countQueueFiles } from './outbound/queue-file.ts';
 import { readProxiesInFront } from './proxy-front.ts';
 import { trustProxies } from './proxy-peers.ts';
+import { Adoption } from './queue/adoption.ts';
 import { LastAnswers } from './queue/last-answers.ts';
 import { QueueDesk } from './queue/queue-desk.ts';
+import { parseQueueName } from './queue/queue-name.ts';
 import { QueueProbe } from './queue-probe.ts';
 import { RefusalLog } from './refusals.ts';
 import { type Parts, provideRuntime, type Runtime } from './runtime.ts';
@@ -36,7 +39,7 @@ import { serveCertificate } from './serve-certificate.ts';
 import { KeyRing } from './signer/key-ring.ts';
 import { currentState, queueSize, readiness } from './state.ts';
 import { portOf, serveState } from './state-server.ts';
-import { drainAll } from './stop.ts';
+import { drainAll, runningDeliveries } from './stop.ts';
 
 /** A running MTA. */
 export interface Mta {
@@ -45,6 +48,9 @@ export interface Mta {
   /** Ends it in order; the process may exit afterwards. */
   stop(): Promise<void>;
 }
+
+/** Seconds after the grace for what is still to be handed over; the chart's terminationGracePeriodSeconds leaves 20. */
+const handOverSeconds = 12;
 
 /** What the product runs with. */
 export const productParts: Parts = {
@@ -92,6 +98,17 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     answers: lastAnswers,
     draining: () => drain.draining,
     done: (verb, id) => log.info({ event: 'queue', verb, id }, 'done as the administrator asked'),
+  });
+  const adoption = new Adoption({
+    outbound: haraka.outbound,
+    directory: options.queue,
+    // Dots that are doubled, our own fields, and the head of the file.
+    maxBytes: 2 * home.settings.maxMessageBytes + 1_048_576,
+    draining: () => drain.draining,
+    adopted: (id) => {
+      metrics.legAdopted();
+      log.info({ event: 'queue', id }, 'taken over from another pod');
+    },
   });
   const metrics = new Metrics(
     { size: () => queueSize({ haraka }), held: () => queueDesk.held() },
@@ -164,6 +181,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
       blocks: () => runtime.refusals.recent(),
       hits: () => runtime.hits.all(),
       queue: queueDesk,
+      adoption,
       metrics: async () => ({
         contentType: metrics.registry.contentType,
         text: await metrics.registry.metrics(),
@@ -198,7 +216,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
   return {
     addresses: addresses.join(' '),
     stop: async () => {
-      const clean = await drainAll(runtime, options.graceSeconds);
+      const clean = await end(runtime, options, { adoption, token, httpPort: portOf(http) });
       if (!clean)
         log.warn(
           { event: 'stop', sessions: runtime.drain.openSessions },
@@ -211,6 +229,48 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
       http.close();
     },
   };
+}
+
+/**
+ * Drains, and gives what waits to other pods meanwhile; says at the end what stays.
+ *
+ * @returns whether nothing was cut off
+ */
+async function end(
+  runtime: Runtime,
+  { queue, http, graceSeconds, handOverTo, terminationLog }: MtaOptions,
+  own: { readonly adoption: Adoption; readonly token: string | undefined; readonly httpPort: number },
+): Promise<boolean> {
+  const { outbound } = runtime.haraka;
+  let drained = false;
+  const draining = drainAll(runtime, graceSeconds).finally(() => {
+    drained = true;
+  });
+  if (own.token !== undefined && handOverTo.length > 0) {
+    const handOver = new HandOver({
+      outbound,
+      directory: queue,
+      peers: handOverTo,
+      own: { host: http.host, port: own.httpPort },
+      token: own.token,
+      handedOver: (file) => {
+        runtime.metrics.legEnded('handedOver');
+        runtime.log.info({ event: 'queue', id: parseQueueName(file)?.id }, 'handed over to another pod');
+      },
+      problem: (problem) => runtime.log.warn({ event: 'queue', problem }, 'not handed over'),
+    });
+    const begun = () => outbound.delivery_queue.length() === runningDeliveries(runtime);
+    const settled = () => drained && own.adoption.busy === 0 && begun();
+    await handOver.run(Date.now() + (graceSeconds + handOverSeconds) * 1000, settled);
+  }
+  const clean = await draining;
+  if (terminationLog !== undefined) {
+    const queued = await countQueueFiles(queue);
+    await writeFile(terminationLog, JSON.stringify({ queued })).catch((err: unknown) =>
+      runtime.log.warn({ event: 'stop', queued, err }, 'nobody was told what stays in the queue'),
+    );
+  }
+  return clean;
 }
 
 /** Haraka tells the listener with TLS from the first byte by its port, so that one must be known before. */

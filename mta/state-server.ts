@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ListenAddress } from './options.ts';
+import type { Adoption } from './queue/adoption.ts';
 import type { QueueDesk } from './queue/queue-desk.ts';
 import { answerQueue, isQueuePath } from './queue/queue-endpoint.ts';
 
@@ -13,6 +14,7 @@ export interface StateSource {
   readonly blocks: () => unknown;
   readonly hits: () => unknown;
   readonly queue: QueueDesk;
+  readonly adoption: Adoption;
   readonly metrics: () => Promise<{ contentType: string; text: string }>;
 }
 
@@ -26,7 +28,7 @@ interface Answer {
 const guarded = new Set(['/state', '/blocks', '/hits']);
 
 /**
- * Serves /state, /blocks, /hits (bearer token, if there is one), /queue (never without one), /metrics, /healthz and /readyz.
+ * Serves /state, /blocks, /hits (bearer token, if there is one), /queue (never without one; PUT is for a pod that ends), /metrics, /healthz and /readyz.
  * @throws Error if the address cannot be listened on.
  */
 export async function serveState(
@@ -65,6 +67,10 @@ async function answer(
   if (isQueuePath(path)) {
     // Who gives orders has shown a token, also where the others are open because there is none.
     if (token === undefined || !carries(request, token)) return text(401, 'bearer token required');
+    if (request.method === 'PUT') {
+      const { status, problem } = await source.adoption.take(path.slice('/queue/'.length), request);
+      return status === 200 ? json(200, {}) : text(status, problem);
+    }
     const reply = await answerQueue(source.queue, request.method ?? 'GET', request.url ?? path);
     return 'answer' in reply ? json(200, reply.answer) : text(reply.status, reply.problem);
   }

@@ -21,6 +21,7 @@ export async function drainAll(runtime: Runtime, graceSeconds: number): Promise<
   return false;
 }
 
-function runningDeliveries({ haraka }: Runtime): number {
+/** Deliveries that have begun and not ended. */
+export function runningDeliveries({ haraka }: Pick<Runtime, 'haraka'>): number {
   return Number(haraka.outbound.get_stats().split('/')[0]);
 }

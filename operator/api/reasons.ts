@@ -445,9 +445,13 @@ export const conditionTypes = {
     },
   },
   QueueStranded: {
-    meaning: 'A queue volume with mail has no ready pod.',
+    meaning: 'A queue volume with mail has no pod.',
     warning: true,
-    reasons: { QueueStranded: isTrue('Scale the MTA up again, so that the queue is delivered.') },
+    reasons: {
+      QueueStranded: isTrue(
+        'Scale the MTA up again: its pod delivers the queue, or hands it over when you scale down. Or delete the claim, and the mail.',
+      ),
+    },
   },
 } as const satisfies Readonly<Record<string, ConditionSpec>>;
 

@@ -33,11 +33,13 @@ export function domainConditions(
   around: Surroundings,
 ): ConditionInput[] {
   const available = mtaAvailable(object, around.snapshot);
-  if (slice === undefined) return [available];
+  const stranded = queueStranded(object, around.snapshot);
+  if (slice === undefined) return [available, ...stranded];
   const { name } = object.metadata;
   const doctor = around.mailDns.get(name);
   return [
     available,
+    ...stranded,
     dkimReady(name, around),
     ...(doctor?.conditions ?? []),
     ...slice.recipients.conditions,
@@ -84,6 +86,23 @@ function mtaAvailable({ spec }: MailDomain, snapshot: Snapshot): ConditionInput 
   if (readyPods(spec.mta, snapshot.observed.pods).length > 0)
     return condition('MtaAvailable', 'True', 'MtaAvailable');
   return condition('MtaAvailable', 'Unknown', 'NoReadyPods', `MTA ${spec.mta} has no ready pod`);
+}
+
+/** More claims than this are counted, not named. */
+const maxNamedClaims = 5;
+
+/** The MTA was scaled down, and mail lies on volumes that no pod mounts. */
+function queueStranded({ spec }: MailDomain, { observed, mtas }: Snapshot): ConditionInput[] {
+  const mta = mtas.find(({ name }) => name === spec.mta);
+  const queues = (observed.strandedQueues ?? []).filter((queue) => queue.mta === spec.mta);
+  if (mta === undefined || queues.length === 0) return [];
+  const named = queues.slice(0, maxNamedClaims).map(({ claim, queued }) => {
+    if (queued === undefined) return `${claim} (may hold mail)`;
+    return `${claim} (${queued} ${queued === 1 ? 'mail' : 'mails'})`;
+  });
+  const rest = queues.length > maxNamedClaims ? ` and ${queues.length - maxNamedClaims} more` : '';
+  const message = `MTA ${spec.mta} (replicas: ${mta.replicas}) has no pod for PersistentVolumeClaim ${named.join(', ')}${rest}`;
+  return [condition('QueueStranded', 'True', 'QueueStranded', message)];
 }
 
 function dkimReady(mailDomain: string, { dkimKeys, dkim }: Surroundings): ConditionInput {

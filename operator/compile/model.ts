@@ -156,12 +156,23 @@ export interface MailDnsObservation {
   readonly dmarc: DnsFact<DmarcFacts>;
 }
 
+/** A queue volume that no pod will mount: the MTA was scaled down. */
+export interface QueueObservation {
+  readonly mta: string;
+  /** Name of the PersistentVolumeClaim. */
+  readonly claim: string;
+  /** How many mails lie there; undefined: nobody could say. */
+  readonly queued: number | undefined;
+}
+
 interface Observed {
   readonly pods: readonly PodObservation[];
   readonly dkim: readonly DkimObservation[];
   /** The last look at each MailDomain's records; undefined: nobody here looks, so none is wanted. */
   readonly mailDns?: readonly MailDnsObservation[];
   readonly routeProbes: Readonly<Record<string, RouteProbe>>;
+  /** Absent: there are no volumes that could be left behind. */
+  readonly strandedQueues?: readonly QueueObservation[];
   /** The last outcome for each DkimKey that has or had one. */
   readonly dnsEndpoints?: readonly DnsEndpointObservation[];
 }

@@ -19,7 +19,7 @@ export const statefulSetFields = [
 const metadataFields = ['labels', 'ownerReferences', 'finalizers'];
 
 /**
- * What the operator may change on pods and StatefulSets: annotations of ours, and nothing else. RBAC knows verbs, not fields, so
+ * What the operator may change on pods, claims and StatefulSets: annotations of ours, and nothing else. RBAC knows verbs, not fields, so
  * without these a stolen token of the operator could give an MTA another image.
  *
  * @param username the operator's, as the API server sees it
@@ -27,6 +27,11 @@ const metadataFields = ['labels', 'ownerReferences', 'finalizers'];
 export function operatorGuards(username: string): Record<string, AdmissionPolicy> {
   return {
     'operator-pods': guard(username, '', 'pods', [
+      same('spec'),
+      ...metadataFields.map((field) => same(`metadata.?${field}`)),
+      onlyOurAnnotations('object.metadata', 'oldObject.metadata'),
+    ]),
+    'operator-claims': guard(username, '', 'persistentvolumeclaims', [
       same('spec'),
       ...metadataFields.map((field) => same(`metadata.?${field}`)),
       onlyOurAnnotations('object.metadata', 'oldObject.metadata'),

@@ -16,6 +16,8 @@ export interface PolicyRule {
  * - Rendered ConfigMaps and Secrets are written by PUT; Secrets are patched to note on a key when its record was verified, or when
  *   it goes.
  * - Pods are patched to make kubelet refresh their volumes, StatefulSets to roll them (two annotations, by admission policy no more).
+ * - Claims of queue volumes are patched to note how much mail the pod left that was scaled away (one annotation, by admission policy
+ *   no more).
  * - The namespace's own annotation says which domains it may have.
  */
 export function namespaceRules(kinds: readonly KindDefinition[]): PolicyRule[] {
@@ -32,6 +34,7 @@ export function namespaceRules(kinds: readonly KindDefinition[]): PolicyRule[] {
       verbs: ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'],
     },
     { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch', 'patch'] },
+    { apiGroups: [''], resources: ['persistentvolumeclaims'], verbs: ['list', 'watch', 'patch'] },
     { apiGroups: ['apps'], resources: ['statefulsets'], verbs: ['list', 'watch', 'patch'] },
     { apiGroups: [''], resources: ['namespaces'], verbs: ['get'] },
     { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },

@@ -202,6 +202,31 @@ describe('what the token of the operator cannot do', () => {
     expect(await denial(() => patch(pod(), change))).toContain(mayChange('pods'));
   });
 
+  const claimChanges: [string, object][] = [
+    ['the volume', { spec: { volumeName: 'of-others' } }],
+    ['labels', { metadata: { labels: { 'postern.dev/mta': 'other' } } }],
+    ['finalizers', { metadata: { finalizers: [] } }],
+    ['a foreign annotation', { metadata: { annotations: { 'example.com/x': 'y' } } }],
+  ];
+
+  test.each(claimChanges)('change %s of a claim, but our annotation it may', async (_, change) => {
+    const claim = paths.core(namespace, 'persistentvolumeclaims', 'spool-mail-0');
+    const made = {
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: { name: 'spool-mail-0', namespace, labels: { 'postern.dev/mta': 'default' } },
+      spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+    };
+    expect(
+      await cluster.current.kubectl('admin', ['apply', '--server-side', '-f', '-'], JSON.stringify(made)),
+    ).toMatchObject({ code: 0 });
+    expect(await denial(() => patch(claim, change, 'application/merge-patch+json'))).toContain(
+      mayChange('persistentvolumeclaims'),
+    );
+    const noted = { metadata: { annotations: { 'postern.dev/queued': '3' } } };
+    expect(await patch(claim, noted, 'application/merge-patch+json')).toMatchObject({ status: 200 });
+  });
+
   const inTemplate = (change: object) => ({ spec: { template: change } });
   const statefulSetChanges: [string, object][] = [
     ['the image', inTemplate({ spec: { containers: [container({ image: 'evil:1' })] } })],

@@ -111,6 +111,8 @@ describe('the MTA', () => {
       submissions: { host: '::', port: 2465 },
       http: { host: '::', port: 8025 },
       graceSeconds: 600,
+      handOverTo: [{ host: expect.stringMatching(/-pods\.[a-z-]+\.svc$/), port: 8025 }],
+      terminationLog: '/dev/termination-log',
       logLevel: 'debug',
     });
     const { policy, config, home, queue, maildir, tls, tokenFile } = options;
@@ -292,7 +294,7 @@ describe('how mail comes in', () => {
     expect(service).toMatchObject({ spec: { type: 'LoadBalancer', externalTrafficPolicy: 'Local' } });
   });
 
-  test('CH13: SMTP is open to anybody or whom the values name, state and metrics to the operator alone', async () => {
+  test('CH13: SMTP is open to anybody or whom the values name, state and metrics to the operator and the pods of the MTA alone', async () => {
     const rules = z.looseObject({
       spec: z.looseObject({
         policyTypes: z.tuple([z.literal('Ingress')]),
@@ -314,6 +316,15 @@ describe('how mail comes in', () => {
           matchLabels: { 'app.kubernetes.io/name': 'postern', 'app.kubernetes.io/component': 'operator' },
         },
       },
+      {
+        podSelector: {
+          matchLabels: {
+            'app.kubernetes.io/name': 'postern-mta',
+            'app.kubernetes.io/instance': expect.any(String),
+            'app.kubernetes.io/component': 'mta',
+          },
+        },
+      },
     ]);
     const [operator] = workloadsOf(await render('postern', plain));
     expect(operator?.labels).toMatchObject({
@@ -322,6 +333,6 @@ describe('how mail comes in', () => {
     });
     const named = rules.parse(await objectOf('NetworkPolicy', full));
     expect(named.spec.ingress[0]?.from).toEqual([{ ipBlock: { cidr: '10.0.0.0/8' } }]);
-    expect(named.spec.ingress[1]?.from).toHaveLength(2);
+    expect(named.spec.ingress[1]?.from).toHaveLength(3);
   });
 });

@@ -59,6 +59,8 @@ const nothing = {
   accepted: 0,
   reports: 0,
   found: 0,
+  adopted: 0,
+  handedOver: 0,
   delivered: 0,
   bounced: 0,
   ledger: 0,

@@ -100,9 +100,12 @@ const has: Record<keyof typeof privateApi, boolean> = {
   'hmail.data_stream()': takes(mail.data_stream, 0),
   'hmail.next_cb': /this\.next_cb = /.test(String(outbound.HMailItem)),
   'hmail queue file format': /readUInt32BE\(0\)/.test(String(Reflect.get(mail, 'read_todo'))),
-  'outbound.qfile.name({uid}), platformDOT':
+  'outbound.qfile.name({uid, arrival, next_attempt, attempts}), platformDOT':
     outbound.qfile.name({ uid: 'ID-1.1' }).split('_').length === 7 &&
     outbound.qfile.name({ uid: 'ID-1.1' }).split('_')[4] === 'ID-1.1' &&
+    outbound.qfile
+      .name({ uid: 'ID-1.1', arrival: 11, next_attempt: 22, attempts: 3 })
+      .startsWith(`11_22_3_${process.pid}_ID-1.1_`) &&
     /const new_filename = _qfile\.name\(parts\)/.test(String(Reflect.get(mail, 'deferred_respond'))) &&
     outbound.qfile.platformDOT !== '',
   'outbound.delivery_queue.push(hmail)': takes(outbound.delivery_queue.push, 1),

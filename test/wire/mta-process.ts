@@ -270,11 +270,13 @@ export class MtaProcess {
     const legs = (...fates: string[]) =>
       fates.reduce((sum, fate) => sum + value(`legs_total{fate="${fate}"}`), 0);
     return (
-      legs('accepted', 'reports', 'found') - legs('delivered', 'bounced', 'ledger') - value('queue_messages')
+      legs('accepted', 'reports', 'found', 'adopted') -
+      legs('delivered', 'bounced', 'ledger', 'handedOver') -
+      value('queue_messages')
     );
   }
 
-  /** Every scenario ends with the books closed: accepted = delivered + bounced + queued + ledger. */
+  /** Every scenario ends with the books closed: accepted + adopted = delivered + bounced + queued + ledger + handed over. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       for (const client of this.clients) client.destroy();

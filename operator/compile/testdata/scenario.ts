@@ -65,6 +65,10 @@ const stage = z.strictObject({
       allowedDomains: z.array(z.string()).optional(),
     })
     .prefault({}),
+  /** Queue volumes that no pod mounts. */
+  strandedQueues: z
+    .array(z.strictObject({ mta: z.string().default('default'), claim: z.string(), queued: z.number().optional() }))
+    .default([]),
   /** Objects as they were compiled before they were paused. */
   held: z.array(z.unknown()).default([]),
 });
@@ -107,7 +111,8 @@ export function readScenario(text: string): Scenario {
   };
   const policies = new Map(compile(bare).mtas.map((policy) => [policy.mta, policy]));
   const observed = pods.map((one) => toPod(one, policies.get(one.mta), bare.now));
-  return { title, snapshot: { ...bare, observed: { pods: observed, dkim: [], routeProbes: {} } } };
+  const strandedQueues = set.strandedQueues.map(({ mta, claim, queued }) => ({ mta, claim, queued }));
+  return { title, snapshot: { ...bare, observed: { pods: observed, dkim: [], routeProbes: {}, strandedQueues } } };
 }
 
 /** A manifest as the API server would have stored it. */

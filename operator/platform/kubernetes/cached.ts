@@ -89,9 +89,23 @@ const pod = z.looseObject({
     .looseObject({
       podIP: z.string().optional(),
       conditions: z.array(z.looseObject({ type: z.string(), status: z.string() })).default([]),
+      containerStatuses: z
+        .array(
+          z.looseObject({
+            state: z
+              .looseObject({
+                terminated: z.looseObject({ message: z.string().default('') }).optional(),
+              })
+              .prefault({}),
+          }),
+        )
+        .default([]),
     })
     .prefault({}),
 });
+
+/** What an MTA writes to its termination log. */
+const lastWords = z.looseObject({ queued: z.int().min(0) });
 
 /** A pod with the label postern.dev/mta. The label alone proves nothing: see `ownerUid`. */
 export interface CachedPod {
@@ -105,6 +119,8 @@ export interface CachedPod {
   readonly port: number;
   readonly ready: boolean;
   readonly terminating: boolean;
+  /** How many mails its MTA left in the queue; undefined while it runs, or if it did not come to say so. */
+  readonly left: number | undefined;
   /** Annotation postern.dev/bundle. */
   readonly bundle: string | undefined;
 }
@@ -125,7 +141,37 @@ export function toCachedPod(object: Resource): CachedPod {
     port: isPort ? annotated : (named ?? defaultStatePort),
     ready: status.conditions.some(({ type, status: value }) => type === 'Ready' && value === 'True'),
     terminating: object.metadata.deletionTimestamp !== undefined,
+    left: status.containerStatuses
+      .map(({ state }) => leftBy(state.terminated?.message))
+      .find((left) => left !== undefined),
     bundle: object.metadata.annotations?.[annotations.bundle],
+  };
+}
+
+function leftBy(message: string | undefined): number | undefined {
+  try {
+    return lastWords.parse(JSON.parse(message ?? '')).queued;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The claim of a queue volume. */
+export interface CachedClaim {
+  readonly name: string;
+  readonly resourceVersion: string;
+  readonly mta: string;
+  /** Annotation postern.dev/queued, if it is a number. */
+  readonly queued: number | undefined;
+}
+
+export function toCachedClaim({ metadata }: Resource): CachedClaim {
+  const noted = metadata.annotations?.[annotations.queued] ?? '';
+  return {
+    name: metadata.name,
+    resourceVersion: metadata.resourceVersion,
+    mta: metadata.labels?.[labels.mta] ?? '',
+    queued: /^\d{1,9}$/.test(noted) ? Number(noted) : undefined,
   };
 }
 

@@ -22,6 +22,8 @@ export const annotations = {
   rolledFor: 'postern.dev/rolled-for',
   /** On a pod: the port of GET /state where no container port is called `http`. */
   statePort: 'postern.dev/state-port',
+  /** On the claim of a queue volume: how many mails the pod left there that was scaled away. */
+  queued: 'postern.dev/queued',
   /** On a namespace: the domains it may have, `example.com,*.example.org`. */
   domains: 'postern.dev/domains',
 } as const;

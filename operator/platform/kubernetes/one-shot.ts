@@ -35,7 +35,7 @@ export async function readNamespace(
   now: number,
 ): Promise<NamespaceReading> {
   const notes: string[] = [];
-  const follower = lookOnce(client, { leaveOut: 'pods', mayRefuse: 'secrets' });
+  const follower = lookOnce(client, { leaveOut: ['pods', 'persistentvolumeclaims'], mayRefuse: 'secrets' });
   const { tenant, cache, ownClass } = await openTenant(follower, namespace, now);
   const allowedDomains = await tenant.allowedDomains();
   const snapshot = await takeSnapshot({
@@ -96,7 +96,11 @@ export async function readPods(
   namespace: string,
   now: number,
 ): Promise<readonly ReachablePod[]> {
-  const { tenant, cache, ownClass } = await openTenant(lookOnce(client), namespace, now);
+  const { tenant, cache, ownClass } = await openTenant(
+    lookOnce(client, { leaveOut: ['persistentvolumeclaims'] }),
+    namespace,
+    now,
+  );
   const pods: ReachablePod[] = [];
   for (const [mta, [workload]] of tenant.workloads(ownClass)) {
     const secret = await cache.secrets.get(stateTokenName(mta));
@@ -133,8 +137,8 @@ interface OnceFollower extends Follower {
 }
 
 interface Leniency {
-  /** Plural of what is not listed at all. */
-  readonly leaveOut?: string;
+  /** Plurals of what is not listed at all. */
+  readonly leaveOut?: readonly string[];
   /** Plural of what counts as empty if the caller may not list it. */
   readonly mayRefuse?: string;
 }
@@ -151,7 +155,7 @@ function lookOnce(client: ApiClient, { leaveOut, mayRefuse }: Leniency = {}): On
       const failed = Promise.withResolvers<never>();
       const informer = startInformer({
         ...settings,
-        client: plural === leaveOut ? { ...listing, request: async () => emptyList } : listing,
+        client: leaveOut?.includes(plural) ? { ...listing, request: async () => emptyList } : listing,
         path: namespace === undefined ? `${root}/${plural}` : `${root}/namespaces/${namespace}/${plural}`,
         clock: systemClock,
         onError: failed.reject,

@@ -20,6 +20,7 @@ import { annotations, routeFinalizer } from './names.ts';
 import type { Owner } from './object-plan.ts';
 import { hasLoaded } from './pod-observer.ts';
 import { pollDelay } from './poll-delay.ts';
+import { noteQueues } from './queue-claims.ts';
 import { announce, needsRoll, roll } from './rollout.ts';
 import { isNotFound } from './runtime/api-error.ts';
 import type { EventRecorder } from './runtime/events.ts';
@@ -106,6 +107,7 @@ export class KubernetesPlatform implements Platform {
     const owner: Owner = { mta: mta.mta, name: workload.name, uid: workload.uid };
     const pods = tenant.observed.get(mta.mta) ?? [];
     await ensureStateToken(client, cache, owner, signal);
+    await noteQueues(client, namespace, tenant.queueClaimsOf(workload), signal);
 
     const allLoaded = pods.every((pod) => hasLoaded(pod, mta.bundleHash));
     const target = {

@@ -6,6 +6,7 @@ import { worstProbes } from '../route-probes.ts';
 import type { CachedWorkload } from './cached.ts';
 import { indexName, settingsName, stateTokenKey, stateTokenName } from './names.ts';
 import type { ObservedPod } from './pod-observer.ts';
+import { strandedQueues } from './queue-claims.ts';
 import { referencesOf } from './references.ts';
 import type { Tenant } from './tenant.ts';
 import type { TenantCache } from './tenant-cache.ts';
@@ -60,6 +61,9 @@ export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
       dkim: [...tenant.dkim.values()],
       mailDns: [...tenant.mailDns.values()],
       routeProbes: worstProbes(pods),
+      strandedQueues: [...workloads.values()].flatMap(([workload]) =>
+        workload === undefined ? [] : strandedQueues(tenant.queueClaimsOf(workload)),
+      ),
       dnsEndpoints: [...tenant.dnsEndpoints.values()],
     },
     now,

@@ -5,9 +5,11 @@ import { isMadeKey, keyAnnotations } from '../../compile/dkim-secret.ts';
 import type { ConfigMapRecord, SecretRecord } from '../../compile/model.ts';
 import { secret } from '../../compile/secret.ts';
 import {
+  type CachedClaim,
   type CachedObject,
   type CachedPod,
   type CachedWorkload,
+  toCachedClaim,
   toCachedMetadata,
   toCachedObject,
   toCachedPod,
@@ -56,11 +58,15 @@ export async function followKinds(
   return new Map(entries);
 }
 
-/** Everything of one namespace but the six kinds: its MTAs, their pods, and the ConfigMaps and Secrets that matter. */
+/** Everything of one namespace but the six kinds: its MTAs, their pods and volumes, and the ConfigMaps and Secrets that matter. */
 export class TenantCache {
   readonly namespace: string;
   readonly workloads: Informer<CachedWorkload>;
   readonly pods: Informer<CachedPod>;
+  /** Claims of queue volumes. */
+  readonly claims: Informer<CachedClaim>;
+  /** How many mails pods left in the queue that have ended, by the name of the pod. */
+  readonly left: ReadonlyMap<string, number>;
   /** Digests of rendered objects, by name. */
   readonly renderedConfigMaps: ObjectCache<StoredObject>;
   readonly renderedSecrets: ObjectCache<StoredObject>;
@@ -72,13 +78,15 @@ export class TenantCache {
   private constructor(
     client: ApiClient,
     namespace: string,
-    caches: Pick<TenantCache, 'workloads' | 'pods'>,
+    caches: Pick<TenantCache, 'workloads' | 'pods' | 'claims' | 'left'>,
     configMapMetadata: Informer<ObjectMeta>,
     secretMetadata: Informer<ObjectMeta>,
   ) {
     this.namespace = namespace;
     this.workloads = caches.workloads;
     this.pods = caches.pods;
+    this.claims = caches.claims;
+    this.left = caches.left;
     this.secretMetadata = secretMetadata;
     const cacheOf = <T>(
       resource: 'configmaps' | 'secrets',
@@ -119,7 +127,14 @@ export class TenantCache {
       transform: toCachedMetadata,
       isRelevant: isNews(resource),
     });
-    const [workloads, pods, configMapMetadata, secretMetadata] = await Promise.all([
+    const left = new Map<string, number>();
+    const noteEnd = (change: Change<CachedPod>) => {
+      const { name, left: mails } = change.entry.value;
+      if (mails !== undefined) left.set(name, mails);
+      else if (change.type !== 'deleted') left.delete(name);
+      return podDiffers(change);
+    };
+    const [workloads, pods, claims, configMapMetadata, secretMetadata] = await Promise.all([
       operator.watch(
         'apps',
         'v1',
@@ -133,7 +148,15 @@ export class TenantCache {
         'v1',
         'pods',
         key,
-        { labelSelector: labels.mta, transform: toCachedPod, isRelevant: podDiffers },
+        { labelSelector: labels.mta, transform: toCachedPod, isRelevant: noteEnd },
+        namespace,
+      ),
+      operator.watch(
+        '',
+        'v1',
+        'persistentvolumeclaims',
+        key,
+        { labelSelector: labels.mta, transform: toCachedClaim, isRelevant: claimDiffers },
         namespace,
       ),
       operator.watch('', 'v1', 'configmaps', key, metadataOf('configmaps'), namespace),
@@ -142,7 +165,7 @@ export class TenantCache {
     cache = new TenantCache(
       operator.client,
       namespace,
-      { workloads, pods },
+      { workloads, pods, claims, left },
       configMapMetadata,
       secretMetadata,
     );
@@ -212,6 +235,11 @@ function podDiffers(change: Change<CachedPod>): boolean {
   if (change.type !== 'modified') return true;
   const withoutTouch = ({ bundle: _, ...rest }: CachedPod) => JSON.stringify(rest);
   return withoutTouch(change.previous.value) !== withoutTouch(change.entry.value);
+}
+
+/** The rest of a claim is between the cluster and its volumes. */
+function claimDiffers(change: Change<CachedClaim>): boolean {
+  return change.type !== 'modified' || change.previous.value.queued !== change.entry.value.queued;
 }
 
 /** A workload without its identity, which changes with every status of the StatefulSet. */

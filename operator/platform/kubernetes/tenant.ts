@@ -5,6 +5,7 @@ import { AllowedDomains } from './allowed-domains.ts';
 import type { CachedObject, CachedPod, CachedWorkload } from './cached.ts';
 import { settingsName, stateTokenName } from './names.ts';
 import { type ObservedPod, PodObserver } from './pod-observer.ts';
+import { type QueueClaim, queueClaims } from './queue-claims.ts';
 import type { References } from './references.ts';
 import type { Announcement } from './rollout.ts';
 import type { ApiClient } from './runtime/client.ts';
@@ -122,6 +123,13 @@ export class Tenant {
     return (this.cache?.pods.list(this.namespace) ?? [])
       .filter(({ ownerUid, terminating }) => ownerUid === workload.uid && !terminating)
       .sort((left, right) => (left.name < right.name ? -1 : 1));
+  }
+
+  /** Volumes of the workload's queues. */
+  queueClaimsOf(workload: CachedWorkload): QueueClaim[] {
+    if (this.cache === undefined) return [];
+    const { claims, pods, left } = this.cache;
+    return queueClaims(workload, claims.list(this.namespace), pods.list(this.namespace), left);
   }
 
   /** Forgets what was noted of objects that are gone. */

@@ -90,7 +90,16 @@ test('what changes with every mail is nothing that a status says', async () => {
       ready: true,
       readyReason: 'Ready',
       queue: { size: asked, deferred: 0 },
-      legs: { accepted: asked, reports: 0, found: 0, delivered: 0, bounced: 0, ledger: 0 },
+      legs: {
+        accepted: asked,
+        reports: 0,
+        found: 0,
+        adopted: 0,
+        delivered: 0,
+        bounced: 0,
+        ledger: 0,
+        handedOver: 0,
+      },
       ledger: { suppressedNdrs: 0, backscatterAvoided: 0, doubleBounces: 0, expired: 0 },
       routeProbes: {},
       tlsFailures: [
