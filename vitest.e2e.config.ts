@@ -1,4 +1,16 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** Compares what all others have made the operator do with its rights. */
+const last = 'test/e2e/rights.test.ts';
+
+class LastOfAll extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isLast = ({ moduleId }: TestSpecification) => moduleId.endsWith(last);
+    return [...sorted.filter((file) => !isLast(file)), ...sorted.filter(isLast)];
+  }
+}
 
 // The suites that need more than a process: `make e2e`. Not part of `make test`.
 export default defineConfig({
@@ -9,5 +21,6 @@ export default defineConfig({
     hookTimeout: 240_000,
     pool: 'forks',
     fileParallelism: false,
+    sequence: { sequencer: LastOfAll },
   },
 });

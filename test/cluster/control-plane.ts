@@ -16,6 +16,7 @@ import { type CommandResult, runCommand } from './run-command.ts';
 const READY_TIMEOUT_MS = 60_000;
 /** Somebody may take the port between our look and the server's bind. */
 const START_ATTEMPTS = 3;
+const auditLogName = 'audit.log';
 
 export interface Identity {
   readonly name: string;
@@ -31,12 +32,16 @@ export interface ControlPlaneOptions {
     readonly address: string;
     /** CIDR of Services; its first address is that of the API server. */
     readonly serviceRange: string;
+    /** User or ServiceAccount (`system:serviceaccount:...`) whose every request is noted in `auditLog`. */
+    readonly audited: string;
   };
 }
 
 export interface ControlPlane {
   /** `https://127.0.0.1:port` */
   readonly url: string;
+  /** File of the API server's audit events (audit.k8s.io/v1, one JSON text a line); only with a node. */
+  readonly auditLog: string;
   /** PEM file of the private key that signs tokens of ServiceAccounts. */
   readonly serviceAccountKeyFile: string;
   /** PEM files: the self-made certificate of the server (and its authority) and its key. A proxy in front can use both. */
@@ -86,6 +91,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       ...(options.identities ?? []),
     ]);
     await writeServiceAccountKeys(folder);
+    await writeFile(join(folder, 'audit-policy.json'), auditPolicy(options.withNode?.audited ?? ''));
     children.push(await startEtcd(folder));
     const { server, url } = await startApiServer(folder, tokens.get('admin') ?? '', options.withNode);
     children.push(server);
@@ -154,7 +160,7 @@ async function startApiServer(
     const url = `https://${address}:${port}`;
     const flags = [
       ...apiServerFlags(folder, address, port),
-      ...(withNode === undefined ? alone : withNodeFlags(withNode.serviceRange)),
+      ...(withNode === undefined ? alone : withNodeFlags(folder, withNode.serviceRange)),
     ];
     const server = startChild(requireProgram('kube-apiserver'), flags, { name: 'kube-apiserver' });
     try {
@@ -178,12 +184,24 @@ const alone = [
 ];
 
 /** Flags of a server with a node. */
-function withNodeFlags(serviceRange: string): string[] {
+function withNodeFlags(folder: string, serviceRange: string): string[] {
   return [
+    `--audit-policy-file=${join(folder, 'audit-policy.json')}`,
+    `--audit-log-path=${join(folder, auditLogName)}`,
     `--service-cluster-ip-range=${serviceRange}`,
     // This machine's DNS does not know the name of the node.
     '--kubelet-preferred-address-types=InternalIP',
   ];
+}
+
+/** Who did what to which object, and no content. */
+function auditPolicy(user: string): string {
+  return JSON.stringify({
+    apiVersion: 'audit.k8s.io/v1',
+    kind: 'Policy',
+    omitStages: ['RequestReceived'],
+    rules: [{ level: 'Metadata', users: [user] }, { level: 'None' }],
+  });
 }
 
 function apiServerFlags(folder: string, address: string, port: number): string[] {
@@ -264,6 +282,7 @@ function controlPlane(
 
   return {
     url,
+    auditLog: join(folder, auditLogName),
     serviceAccountKeyFile: join(folder, 'sa.key'),
     tls: { certFile: caFile, keyFile: join(folder, 'apiserver.key') },
     kubeconfigFor: async (identity, server) => kubeconfigFor(identity, server),

@@ -3,12 +3,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../charts/install.ts';
 import { clientAddresses } from '../cluster/node/addresses.ts';
 import { verdict, waitForVerdict } from '../kubernetes/verdict.ts';
+import { operatorUser } from './setup.ts';
 import { anna, kubectl, kubectlAs, type MtaPod, object, onNode, processOf, Tenant } from './tenant.ts';
 
 const [, guest = '', , stranger = ''] = clientAddresses;
 const mtaPort = 2525;
 const recipient = 'bob@grey.example';
-const operatorUser = 'system:serviceaccount:postern-system:postern';
 
 let grey: Tenant;
 

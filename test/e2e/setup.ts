@@ -13,6 +13,8 @@ import { image } from '../image/built-image.ts';
 const access = z.object({
   /** kubeconfig files by identity. */
   kubeconfigs: z.record(z.string(), z.string()),
+  /** Where the API server notes what {@link operatorUser} does. */
+  auditLog: z.string(),
   /** The start of a command line that runs the rest of it on the node. */
   enter: z.array(z.string()),
 });
@@ -25,6 +27,9 @@ declare module 'vitest' {
     readonly cluster: ClusterAccess;
   }
 }
+
+/** Who the operator is to the API server. */
+export const operatorUser = 'system:serviceaccount:postern-system:postern';
 
 /** People of the cluster: a tenant with the role admin in its namespaces, one who may only look. What they may do is bound by tests. */
 const identities = ['anna', 'viktor'].map((name) => ({ name, groups: ['tenants'] }));
@@ -47,7 +52,7 @@ export async function startWithOperator(
   dockerHost: string,
 ): Promise<{ cluster: Cluster; access: ClusterAccess }> {
   const cluster = await step('starting a cluster of one node (about half a minute)', () =>
-    startCluster({ identities, dockerHost, images: [image], volumes: 60 }),
+    startCluster({ identities, dockerHost, images: [image], audited: operatorUser, volumes: 80 }),
   );
   try {
     const names = ['admin', ...identities.map(({ name }) => name)];
@@ -55,7 +60,8 @@ export async function startWithOperator(
     for (const name of names) kubeconfigs[name] = await cluster.controlPlane.kubeconfigFor(name);
     kubeconfigs['nobody'] = await cluster.controlPlane.kubeconfigWithoutToken();
     await step('installing the charts postern-crds and postern', () => install(kubeconfigs['admin'] ?? ''));
-    return { cluster, access: { kubeconfigs, enter: [...cluster.machine.enter] } };
+    const { auditLog } = cluster.controlPlane;
+    return { cluster, access: { kubeconfigs, auditLog, enter: [...cluster.machine.enter] } };
   } catch (error) {
     const text = cluster.logs();
     await cluster.stop();

@@ -19,6 +19,8 @@ export interface ClusterOptions {
   /** For `DOCKER_HOST`: where the images come from. */
   readonly dockerHost: string;
   readonly images: readonly string[];
+  /** Whose requests the API server notes; see `ControlPlaneOptions`. */
+  readonly audited: string;
   /** How many claims of volumes can be satisfied. */
   readonly volumes: number;
 }
@@ -63,7 +65,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     started.push(machine);
     const controlPlane = await startControlPlane({
       identities: [...nodeIdentities, ...options.identities],
-      withNode: { address: hostAddress, serviceRange },
+      withNode: { address: hostAddress, serviceRange, audited: options.audited },
     });
     started.push(controlPlane);
     programs.push(...(await startControllers(controlPlane)));
