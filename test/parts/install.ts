@@ -49,7 +49,7 @@ const parts = {
 type Part = keyof typeof parts;
 const partNames = Object.keys(parts).filter(isPart);
 /** Docker, a node and what Argo CD needs are for the suites of `make e2e`, which install them by themselves. */
-const partsOfE2e: readonly Part[] = ['docker', 'node', 'argocd'];
+export const partsOfE2e: readonly Part[] = ['docker', 'node', 'argocd'];
 const defaultParts = partNames.filter((name) => !partsOfE2e.includes(name));
 
 /** Debian asks this script before a package starts its service; 101 means "do not". */

@@ -148,7 +148,7 @@ async function connect(pid: string): Promise<void> {
 }
 
 /** The roots of the control group hierarchies: one each for version 1, a single one for version 2. */
-async function cgroupRoots(): Promise<string[]> {
+export async function cgroupRoots(): Promise<string[]> {
   if (existsSync(join(cgroupMount, 'cgroup.controllers'))) return [cgroupMount];
   const names = await readdir(cgroupMount, { withFileTypes: true });
   return names.filter((entry) => entry.isDirectory()).map((entry) => join(cgroupMount, entry.name));
