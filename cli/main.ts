@@ -6,6 +6,12 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   });
 }
 
+// `postern status | head`: who reads has seen enough.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 const { CommanderError } = await import('commander');
 const { describeError, Misuse, misuse } = await import('./failure.ts');
 const { buildProgram } = await import('./program.ts');

@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { runPostern } from '../standalone/harness.ts';
 import { blockList, sampleFiles } from '../standalone/sample.ts';
 import { postern } from './run.ts';
 
@@ -422,6 +424,17 @@ describe('the program', () => {
       expect(out).toContain('Usage: postern');
     },
   );
+
+  it('ends in silence when who reads has seen enough: postern render | head', async () => {
+    const child = runPostern(['render', '-f', folder, '-o', 'json']);
+    child.stdout?.destroy();
+    let err = '';
+    child.stderr?.on('data', (chunk) => {
+      err += chunk;
+    });
+    await once(child, 'close');
+    expect(err).toBe('');
+  });
 
   it.each([
     ['an unknown command', ['frobnicate']],
