@@ -1,7 +1,7 @@
 # Postern's front door. `make help` lists the verbs; each is one script of package.json or of a folder named below.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-parts unit check generate verify format differential fuzz bench image e2e clean
+.PHONY: help install quickstart test test-parts unit check generate verify format differential fuzz bench bench-cluster image e2e release clean
 
 NPM := npm --no-fund --no-audit --loglevel=error
 VERSION ?= 0.1.0
@@ -55,11 +55,19 @@ fuzz: $(STAMP) ## Compile N mangled manifests beside a good tenant (N=50000 SEED
 bench: $(STAMP) ## Measure the figures of docs/performance.md, as ratios in one run (ONLY=Q1,Q3)
 	@npm run --silent bench -- $(if $(ONLY),--only '$(ONLY)')
 
+bench-cluster: $(STAMP) ## Measure on a cluster node (root; Q7 to Q10 of docs/performance.md)
+	@npm run --silent bench:cluster
+
 image: ## Build the container image (needs Docker)
 	docker build --tag postern:$(VERSION) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED) .
 
 e2e: $(STAMP) ## Run the suites that need Docker or a cluster node: image, charts, rolls without loss, Argo CD (root; installs what is missing)
 	@npm run --silent e2e
+
+release: $(STAMP) ## Build the files of a release into dist/: charts, bill of materials, kubectl plugin for krew, checksums
+	@command -v helm >/dev/null || npx --no-install node -e "import('./test/cluster/install.ts').then((m) => m.ensurePrograms(['helm']))"
+	@npm run --silent release -- $(if $(RELEASE_URL),--url '$(RELEASE_URL)') --helm "$$(command -v helm || \
+	  npx --no-install node -p "require('./test/cluster/programs.ts').requireProgram('helm')")"
 
 clean: ## Remove what was installed and made (not the caches)
 	rm -rf node_modules dist .postern coverage
