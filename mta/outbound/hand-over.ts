@@ -8,10 +8,16 @@ import { formatListenAddress, type ListenAddress } from '../options.ts';
 import { DirectorySync } from './directory-sync.ts';
 
 /** Mails that are on their way to other pods at a time. */
-const atATime = 4;
+const atATime = 8;
 const pollMs = 50;
-/** Milliseconds that another pod has to write one mail and answer. */
-const answerMs = 5_000;
+/** Milliseconds that another pod has to write one mail and answer; it may have as many mails to take as we have to give. */
+const answerMs = 10_000;
+/** Milliseconds until somebody is asked again where nobody could take a mail just now, and how often the name may lead to nobody. */
+const againMs = 500;
+const lonelyTimes = 4;
+
+/** What came of offering a mail: whoever refuses it will not take it later either. */
+type Offer = 'taken' | 'refused' | 'later';
 
 /** Where the other processes of this MTA are asked: a name that leads to all of them, and the port of their HTTP server. */
 export interface PeerName {
@@ -38,23 +44,27 @@ interface HandOverParts {
 export class HandOver {
   private readonly parts: HandOverParts;
   private readonly sync = new DirectorySync();
-  /** Files that every pod has refused. */
+  /** Files that a pod has refused. */
   private readonly refused = new Set<string>();
-  private peers: readonly ListenAddress[] | undefined;
+  private peers: readonly ListenAddress[] = [];
+  /** How often the name was looked up since somebody last took a mail. */
+  private lonely = 0;
+  private looking: Promise<void> | undefined;
 
   constructor(parts: HandOverParts) {
     this.parts = parts;
   }
 
   /**
-   * Runs until nothing waits any more and `settled` says that nothing more will, or until the deadline. Never throws.
+   * Runs until nothing waits any more and `settled` says that nothing more will, until nobody is there to take it, or until the
+   * deadline. Never throws.
    *
    * @param deadline milliseconds since the epoch.
    * @param settled whether deliveries that may yet be put off have ended.
    */
   async run(deadline: number, settled: () => boolean): Promise<void> {
     try {
-      this.peers = await this.findPeers();
+      await this.findPeers();
       if (this.peers.length === 0) return;
       await Promise.all(Array.from({ length: atATime }, () => this.work(deadline, settled)));
       await this.sync.sync(this.parts.directory);
@@ -65,7 +75,7 @@ export class HandOver {
 
   private async work(deadline: number, settled: () => boolean): Promise<void> {
     const waiting = this.parts.outbound.temp_fail_queue;
-    while (Date.now() < deadline && (this.peers ?? []).length > 0) {
+    while (Date.now() < deadline && this.lonely < lonelyTimes) {
       const isLast = settled();
       const next = waiting.queue.find(({ id }) => !this.refused.has(id));
       if (next === undefined) {
@@ -74,43 +84,49 @@ export class HandOver {
         continue;
       }
       waiting.discard(next.id);
-      if (!(await this.give(next.id))) {
-        this.refused.add(next.id);
-        waiting.add(next.id, next.fire_time - Date.now(), () => next.cb?.());
+      const offer = await this.offer(next.id).catch((error: unknown): Offer => {
+        this.parts.problem(`${next.id}: ${describe(error)}`);
+        return 'refused';
+      });
+      if (offer === 'taken') {
+        this.lonely = 0;
+        continue;
       }
-    }
-  }
-
-  /** @returns whether the mail has another home now. */
-  private async give(file: string): Promise<boolean> {
-    try {
-      return await this.offer(file);
-    } catch (error) {
-      this.parts.problem(`${file}: ${describe(error)}`);
-      return false;
+      if (offer === 'refused') this.refused.add(next.id);
+      waiting.add(next.id, next.fire_time - Date.now(), () => next.cb?.());
+      if (offer === 'refused') continue;
+      await delay(againMs);
+      if (this.peers.length === 0) await this.findPeers();
     }
   }
 
   /** @throws the file system's error. */
-  private async offer(file: string): Promise<boolean> {
+  private async offer(file: string): Promise<Offer> {
     const path = join(this.parts.directory, file);
     const bytes = await readFile(path);
-    for (const peer of this.peers ?? []) {
-      const status = (await this.put(peer, file, bytes)) ?? (await this.put(peer, file, bytes));
-      if (status === 200) {
+    let offer: Offer = 'later';
+    for (const peer of this.peers) {
+      const answer = await this.put(peer, file, bytes);
+      if (answer === 200) {
         await unlink(path);
         this.parts.handedOver(file);
-        return true;
+        return 'taken';
       }
-      // Nobody there, or on its way out as well: not asked again.
-      if (status === undefined || status === 503) this.peers = this.peers?.filter((one) => one !== peer);
-      this.parts.problem(`${formatListenAddress(peer)} takes no mail: ${status ?? 'no answer'}`);
+      // It will not take this one: no mail that it can read, or too large.
+      if (answer === 400 || answer === 413 || answer === 422) offer = 'refused';
+      // On its way out as well, or gone.
+      if (answer === 503 || answer === 'nobody') this.peers = this.peers.filter((one) => one !== peer);
+      this.parts.problem(`${formatListenAddress(peer)}: ${answer}`);
     }
-    return false;
+    return offer;
   }
 
-  /** @returns undefined if there was no answer: the mail may be there all the same, and is asked for once more. */
-  private async put(peer: ListenAddress, file: string, bytes: Buffer): Promise<number | undefined> {
+  /** @returns the status; without an answer the mail may be there all the same, and the other pod knows it when it is asked again. */
+  private async put(
+    peer: ListenAddress,
+    file: string,
+    bytes: Buffer,
+  ): Promise<number | 'nobody' | 'no answer'> {
     try {
       const response = await fetch(`http://${formatListenAddress(peer)}/queue/${file}`, {
         method: 'PUT',
@@ -120,14 +136,25 @@ export class HandOver {
       });
       await response.body?.cancel();
       return response.status;
-    } catch {
-      return undefined;
+    } catch (error) {
+      const cause = error instanceof Error && error.cause instanceof Error ? error.cause : undefined;
+      const isRefused = cause !== undefined && 'code' in cause && cause.code === 'ECONNREFUSED';
+      return isRefused ? 'nobody' : 'no answer';
     }
   }
 
-  private async findPeers(): Promise<ListenAddress[]> {
+  /** Looks who is there, once for all that ask at the same time: a name may lead to a pod for a while that is gone. */
+  private findPeers(): Promise<void> {
+    this.looking ??= this.lookUp().finally(() => {
+      this.looking = undefined;
+    });
+    return this.looking;
+  }
+
+  private async lookUp(): Promise<void> {
+    this.lonely += 1;
     const mine = new Set(
-      Object.values(networkInterfaces()).flatMap((all = []) => all.map((one) => one.address)),
+      Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => address)),
     );
     const found = await Promise.all(
       this.parts.peers.map(async ({ host, port }) => {
@@ -135,7 +162,7 @@ export class HandOver {
         return addresses.map(({ address }) => ({ host: address, port }));
       }),
     );
-    return found.flat().filter(({ host, port }) => !(mine.has(host) && port === this.parts.own.port));
+    this.peers = found.flat().filter(({ host, port }) => !(mine.has(host) && port === this.parts.own.port));
   }
 }
 

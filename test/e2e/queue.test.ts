@@ -19,7 +19,7 @@ let traffic: Traffic | undefined;
 
 const values = (settings: object = {}) => ({
   replicas: 3,
-  settings: { heloName: 'mx.amber.example', retryIntervalsSeconds: [15], ...settings },
+  settings: { heloName: 'mx.amber.example', retryIntervalsSeconds: [60], ...settings },
   drain: { preStopSeconds: 6, graceSeconds: 24 },
   objects: {
     routes: { store: { host: sinkAddress, port: sink.port, tls: { mode: 'Disabled' } } },
