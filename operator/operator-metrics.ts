@@ -4,6 +4,8 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 export interface OperatorMetrics {
   readonly registry: Registry;
   reconciled(namespace: string, result: 'ok' | 'error', seconds: number): void;
+  /** Drops the series of a namespace that is not served any more. */
+  forget(namespace: string): void;
   leads(isLeader: boolean): void;
 }
 
@@ -64,6 +66,9 @@ export function createOperatorMetrics({ queueDepth, conditions }: OperatorMetric
     reconciled(namespace, result, seconds) {
       total.inc({ namespace, result });
       duration.observe(seconds);
+    },
+    forget(namespace) {
+      for (const result of ['ok', 'error']) total.remove({ namespace, result });
     },
     leads: (isLeader) => leader.set(isLeader ? 1 : 0),
   };

@@ -8,6 +8,7 @@ import type { OperatorFlags } from './operator-options.ts';
 import { startOperatorServer } from './operator-server.ts';
 import { isOutage } from './platform/kubernetes/outage.ts';
 import { KubernetesPlatform } from './platform/kubernetes/platform.ts';
+import { isTerminating } from './platform/kubernetes/runtime/api-error.ts';
 import { loadKubeConfig } from './platform/kubernetes/runtime/client.ts';
 import { systemClock } from './platform/kubernetes/runtime/clock.ts';
 import { createEventRecorder } from './platform/kubernetes/runtime/events.ts';
@@ -25,6 +26,8 @@ const workers = 2;
 const reconcileTimeoutMs = 60_000;
 /** Milliseconds after which a namespace is tried again when the API server could not be reached, on average. */
 const outageRetryMs = 2_000;
+/** Milliseconds after which a namespace that is being deleted is looked at again, if nothing changes in it before. */
+const terminatingRetryMs = 5_000;
 /** Milliseconds between two reconciles of a namespace that asks for another at once. */
 const shortestRestMs = 50;
 const leaseName = 'postern-operator';
@@ -83,7 +86,9 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     clock: systemClock,
     reportingController: 'postern.dev/operator',
     reportingInstance: hostname(),
-    onError: (error) => log.warn(`an event was not written: ${String(error)}`),
+    // Nobody would read it there.
+    onError: (error) =>
+      log[isTerminating(error) ? 'debug' : 'warn'](`an event was not written: ${String(error)}`),
   });
   const platform = new KubernetesPlatform({
     operator,
@@ -122,6 +127,11 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   ): Promise<{ requeueAfterMs: number } | undefined> {
     // A process that was stopped for longer than its Lease must not write; it will be told that it lost.
     if (election !== undefined && !election.isLeader()) return { requeueAfterMs: 1_000 };
+    if (await tenancy.leave(namespace)) {
+      held.forget(namespace);
+      metrics.forget(namespace);
+      return undefined;
+    }
     if (tenancy.get(namespace) === undefined) {
       await tenancy.tidy(namespace);
       return undefined;
@@ -142,11 +152,13 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
       const due = Math.min(outcome.nextDue ?? Number.POSITIVE_INFINITY, platform.nextDue(namespace));
       return { requeueAfterMs: Math.max(shortestRestMs, due - now()) };
     } catch (error) {
+      if (platform.isTerminating(namespace, error)) {
+        log.info(`namespace ${namespace} is being deleted: ${messageOf(error)}`);
+        return { requeueAfterMs: terminatingRetryMs };
+      }
       if (!isOutage(error)) throw error;
       // The wait does not grow: after an outage of an hour nobody should have to wait five minutes more.
-      log.warn(
-        `namespace ${namespace} waits for the API server: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      log.warn(`namespace ${namespace} waits for the API server: ${messageOf(error)}`);
       return { requeueAfterMs: outageRetryMs * (0.5 + Math.random()) };
     } finally {
       metrics.reconciled(namespace, result, (performance.now() - began) / 1_000);
@@ -200,4 +212,8 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
       operator.client.close();
     },
   };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -93,8 +93,14 @@ const unresolved = {
 const programmed = {
   NothingToProgram: isTrue('The object asks nothing of an MTA, so there is nothing to load.'),
 };
+const writeRefused = {
+  WriteRefused: isFalse(
+    'The API server does not let the operator write what the object needs: give it the right that the message names, or raise the quota.',
+  ),
+};
 const notProgrammed = {
   ...pending,
+  ...writeRefused,
   PartiallyProgrammed: isFalse(
     'Some ready pods still report an older policy: the message names them; look at their log if it lasts.',
   ),
@@ -114,6 +120,7 @@ const notProgrammed = {
 
 const keyNotGenerated = {
   ...pending,
+  ...writeRefused,
   SecretConflict: isFalse(
     'A Secret of that name exists and belongs to something else: delete or rename it, or set spec.secretName to another name.',
   ),

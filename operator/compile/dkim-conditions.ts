@@ -29,7 +29,8 @@ export function resolvedRefs(state: KeyState | undefined): ConditionInput {
   }
 }
 
-export function keyGenerated(state: KeyState): ConditionInput {
+/** @param refusal why the API server would not store the key that was made */
+export function keyGenerated(state: KeyState, refusal: string | undefined): ConditionInput {
   switch (state.kind) {
     case 'usable':
       return condition(
@@ -39,6 +40,7 @@ export function keyGenerated(state: KeyState): ConditionInput {
         `Secret ${state.key.secretName}.`,
       );
     case 'absent':
+      if (refusal !== undefined) return condition('KeyGenerated', 'False', 'WriteRefused', refusal);
       return condition('KeyGenerated', 'Unknown', 'Pending', 'The key is being made.');
     case 'notFound':
     case 'notAllowed':

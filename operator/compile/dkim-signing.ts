@@ -57,6 +57,7 @@ function loadedBy(name: string, object: DkimKey | undefined, input: SigningInput
     previous: object?.status?.conditions?.find(({ type }) => type === 'Programmed'),
     generation: object?.metadata.generation ?? 1,
     pods: input.snapshot.observed.pods,
+    refusals: input.snapshot.observed.refusals,
     now: input.snapshot.now,
   });
 }

@@ -58,6 +58,7 @@ interface Facts {
   readonly observations: ReadonlyMap<string, DkimObservation>;
   /** The last outcome of each DkimKey with a DNSEndpoint. */
   readonly endpoints: ReadonlyMap<string, DnsEndpointObservation>;
+  readonly refusals: Readonly<Record<string, string>>;
   /** Names of all MailDomains, accepted or not. */
   readonly mailDomains: ReadonlySet<string>;
 }
@@ -84,7 +85,11 @@ function translate(dkimKey: DkimKey, domain: string, admission: Admission, facts
   }
   const secretName = secretNameOf(dkimKey);
   const state = readKeySecret(dkimKey, domain, facts.secrets.get(secretName));
-  const conditions = [admission.condition, resolvedRefs(state), keyGenerated(state)];
+  const conditions = [
+    admission.condition,
+    resolvedRefs(state),
+    keyGenerated(state, facts.refusals[`secret/${secretName}`]),
+  ];
   if (state.kind === 'usable') return withKey(dkimKey, domain, admission, state.key, conditions, facts);
   const outcome = remembered(dkimKey, conditions, admission, state);
   if (state.kind === 'absent') {
@@ -264,6 +269,7 @@ function gatherFacts({ secrets, objects, observed, now }: Snapshot): Facts {
     now,
     observations,
     endpoints: new Map((observed.dnsEndpoints ?? []).map((seen) => [seen.dkimKey, seen])),
+    refusals: observed.refusals ?? {},
     secrets: new Map(secrets.map((record) => [record.name, record])),
     mailDomains: new Set(
       objects.filter(({ kind }) => kind === 'MailDomain').map(({ metadata }) => metadata.name),

@@ -175,6 +175,8 @@ interface Observed {
   readonly strandedQueues?: readonly QueueObservation[];
   /** The last outcome for each DkimKey that has or had one. */
   readonly dnsEndpoints?: readonly DnsEndpointObservation[];
+  /** What the API server refused to write the last time, in its words: by `mta/<name>` for policy, `secret/<name>` for keys. */
+  readonly refusals?: Readonly<Record<string, string>>;
 }
 
 export interface CompileOptions {

@@ -25,6 +25,8 @@ export interface ProgrammedInput {
     | undefined;
   readonly generation: number;
   readonly pods: readonly PodObservation[];
+  /** As in the snapshot. */
+  readonly refusals?: Readonly<Record<string, string>> | undefined;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
@@ -40,7 +42,7 @@ const maxNamedPods = 10;
  * restart or a change of a neighbour does not make it flicker. A generation that was never programmed says what it waits for.
  */
 export function programmed(input: ProgrammedInput): ConditionInput {
-  const { slices, tooLarge, untrusted, previous, generation, pods, now } = input;
+  const { slices, tooLarge, untrusted, previous, generation, pods, refusals = {}, now } = input;
   if (tooLarge !== undefined) return condition('Programmed', 'False', 'ConfigTooLarge', tooLarge);
   if (untrusted !== undefined) return condition('Programmed', 'False', 'RangeNotTrusted', untrusted);
   if (slices.length === 0) return condition('Programmed', 'True', 'NothingToProgram');
@@ -60,13 +62,17 @@ export function programmed(input: ProgrammedInput): ConditionInput {
     .filter((pod) => pod.ready && mtas.includes(pod.mta))
     .sort((one, other) => (one.name < other.name ? -1 : 1));
   const behind = ready.filter((pod) => !hasLoaded(pod, slices));
+  const [refusal] = mtas.flatMap((mta) => refusals[`mta/${mta}`] ?? []);
+  const refused =
+    refusal === undefined ? undefined : condition('Programmed', 'False', 'WriteRefused', refusal);
   if (was) {
     const late = behind.filter(
       (pod) => pod.state.ok && pod.behindSince !== undefined && now - pod.behindSince > grace,
     );
-    return late.length === 0 ? loaded : waitingFor(late, ready);
+    return late.length === 0 ? loaded : (refused ?? waitingFor(late, ready));
   }
   const empty = mtas.filter((mta) => !ready.some((pod) => pod.mta === mta));
+  if (refused !== undefined && (empty.length > 0 || behind.length > 0)) return refused;
   if (empty.length > 0) {
     return condition('Programmed', 'Unknown', 'NoReadyPods', `MTA ${empty.join(', ')} has no ready pod`);
   }

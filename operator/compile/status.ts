@@ -43,6 +43,7 @@ export function statusOf(entry: Entry, findings: Findings, snapshot: Snapshot): 
     previous: previous?.conditions?.find(({ type }) => type === 'Programmed'),
     generation,
     pods: snapshot.observed.pods,
+    refusals: snapshot.observed.refusals,
     now: snapshot.now,
   });
   const [accepted, resolvedRefs, ...rest] = counting;

@@ -15,6 +15,11 @@ export class HeldObjects {
     return [...(this.namespaces.get(namespace)?.values() ?? [])];
   }
 
+  /** Lets go of a namespace that is not served any more. */
+  forget(namespace: string): void {
+    this.namespaces.delete(namespace);
+  }
+
   /** The snapshot with what its paused objects are held at. What is compiled of it is remembered in place of all before. */
   hold(snapshot: Snapshot): Snapshot {
     const known = this.namespaces.get(snapshot.namespace);

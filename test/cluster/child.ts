@@ -1,6 +1,7 @@
 // Servers started by tests: ready or a clear error, and never left behind, however the test runner ends.
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -35,6 +36,8 @@ export interface ChildOptions {
   readonly cwd?: string;
   /** Time between SIGTERM and SIGKILL in tenths of a second; 0 kills at once, for servers whose data is thrown away. */
   readonly graceTenths?: number;
+  /** Told of each line that it writes. */
+  readonly onLine?: (line: string) => void;
 }
 
 export interface Child {
@@ -49,6 +52,8 @@ export interface Child {
    * @throws Error with the end of the server's log, if it ends before or `timeoutMs` pass.
    */
   ready(isReady: () => Promise<boolean>, timeoutMs: number): Promise<void>;
+  /** Sends a signal to everything in its process group. */
+  signal(name: NodeJS.Signals): void;
   /** Ends the server and everything in its process group. May be called twice. */
   stop(): Promise<void>;
 }
@@ -67,6 +72,9 @@ export function startChild(command: string, args: readonly string[], options: Ch
     },
   );
   let tail = '';
+  for (const stream of [supervisor.stdout, supervisor.stderr]) {
+    if (options.onLine !== undefined) createInterface({ input: stream }).on('line', options.onLine);
+  }
   let exited = false;
   const keepTail = (chunk: Buffer) => {
     tail = (tail + chunk.toString()).slice(-LOG_TAIL_BYTES);
@@ -96,6 +104,9 @@ export function startChild(command: string, args: readonly string[], options: Ch
         }
         await delay(READY_POLL_MS);
       }
+    },
+    signal(signal) {
+      if (!exited && supervisor.pid !== undefined) process.kill(-supervisor.pid, signal);
     },
     async stop() {
       supervisor.stdin.end();

@@ -25,14 +25,15 @@ beforeEach(async () => {
   log = [];
   reconciled = [];
   reconcile = async () => undefined;
-  const note = (message: string) => void log.push(message);
+  const note = (level: string) => (message: string) => void log.push(`${level}: ${message}`);
   operator = new MailOperator({
     kubeConfig: loadKubeConfig(await cluster.current.kubeconfigFor('admin', proxy.url)),
     clock: systemClock,
-    log: { debug: note, info: note, warn: note, error: note },
+    log: { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') },
     fieldManager: 'postern',
     workers: 2,
     reconcileTimeoutMs: 10_000,
+    idleMs: 1_000,
     async init(self) {
       const transform = (object: Resource) => object;
       cache = await self.watch(
@@ -82,6 +83,36 @@ test('X1: a dropped connection does not end the process, and nothing is missed',
   await proxy.setReachable(true);
   await expect.poll(() => reconciled, SOON).toContain(namespace);
   expect(cache.size).toBe(1);
+});
+
+test('a watch that has nothing to tell is taken up again, and that is nothing to warn of', async () => {
+  await operator.start();
+  const watches = () => proxy.requests.filter(({ kind }) => kind === 'watch').length;
+  await expect.poll(watches, SOON).toBeGreaterThanOrEqual(2);
+  expect(log.filter((line) => line.includes('no byte in 1000 ms'))).not.toEqual([]);
+  expect(log.filter((line) => !line.startsWith('debug'))).toEqual([]);
+});
+
+test('what goes wrong again and again is told once, and once more when it was well in between', async () => {
+  await operator.start();
+  const refuse = () => {
+    const heal = proxy.inject({ fault: { do: 'refuse', code: 403, reason: 'Forbidden' } });
+    proxy.requests.length = 0;
+    proxy.cutConnections();
+    return heal;
+  };
+  const warnings = () => log.filter((line) => line.startsWith('warn') && line.includes('injected Forbidden'));
+  const told = (level: string) =>
+    log.filter((line) => line.startsWith(level) && line.includes('injected Forbidden')).length;
+  let heal = refuse();
+  await expect.poll(() => told('debug'), SOON).toBeGreaterThanOrEqual(1);
+  expect(warnings()).toHaveLength(1);
+  heal();
+  await kubectl('create', 'cm', 'a');
+  await expect.poll(() => cache.size, SOON).toBe(1);
+  heal = refuse();
+  await expect.poll(() => warnings().length, SOON).toBe(2);
+  heal();
 });
 
 test('the finalizer machine adds the finalizer, cleans up on deletion, tries again if that fails, and lets go', async () => {

@@ -5,7 +5,7 @@ import type { RunningOperator } from '../../operator/operator.ts';
 import { useControlPlane } from '../cluster/shared.ts';
 import { Kubelet } from '../kubernetes/kubelet.ts';
 import { crdFolder, TestNamespace, tenant, waitFor } from '../kubernetes/namespace.ts';
-import { startOperatorIn } from '../kubernetes/operator.ts';
+import { reconcilesOf, startOperatorIn } from '../kubernetes/operator.ts';
 import { verdict, waitForVerdict } from '../kubernetes/verdict.ts';
 import { blockList, dkimKey, mailDomain, renderedPicture } from './fixtures.ts';
 import { type FaultProxy, startFaultProxy } from './proxy.ts';
@@ -38,13 +38,7 @@ afterAll(async () => {
   space?.admin.close();
 });
 
-const metrics = async () => (await fetch(`http://127.0.0.1:${operator.httpPort}/metrics`)).text();
-/** Reconciles so far, well ended or not. */
-const reconciles = async () =>
-  [...(await metrics()).matchAll(/^postern_reconcile_total\{.*\} (\d+)$/gm)].reduce(
-    (sum, [, count]) => sum + Number(count),
-    0,
-  );
+const reconciles = () => reconcilesOf(operator);
 
 test('X1: the API server is away again and again: no SMTP session suffers, and the policy catches up', async () => {
   const smtp = kubelet.smtpOf('mail-0');

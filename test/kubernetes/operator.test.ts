@@ -5,8 +5,6 @@ import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import * as z from 'zod';
-import { kinds } from '../../operator/api/index.ts';
-import { clusterRules } from '../../operator/crd/rbac.ts';
 import type { RunningOperator } from '../../operator/operator.ts';
 import { useControlPlane } from '../cluster/shared.ts';
 import { blockList, mailDomain } from '../faults/fixtures.ts';
@@ -14,6 +12,7 @@ import { paths } from './api.ts';
 import { Kubelet } from './kubelet.ts';
 import { crdFolder, TestNamespace, tenant, waitFor } from './namespace.ts';
 import { startOperatorIn } from './operator.ts';
+import { grantWholeCluster, letOperatorIn, revokeWholeCluster } from './whole-cluster.ts';
 
 const operatorMain = fileURLToPath(new URL('../../operator/main.ts', import.meta.url));
 
@@ -100,33 +99,9 @@ test('OP2: of two operators one leads; when it goes, the other takes over at onc
   await space.waitForCondition('maildomains', 'b', 'Accepted', /^True/);
 });
 
-const rbac = '/apis/rbac.authorization.k8s.io/v1';
-
-/** Gives this namespace's operator the rights of one that serves the whole cluster; undone by {@link revokeWholeCluster}. */
-async function grantWholeCluster(): Promise<void> {
-  await space.admin.remove(`${rbac}/clusterroles/postern-operator`);
-  await space.admin.create(`${rbac}/clusterroles`, {
-    apiVersion: 'rbac.authorization.k8s.io/v1',
-    kind: 'ClusterRole',
-    metadata: { name: 'postern-operator' },
-    rules: clusterRules(kinds),
-  });
-  await space.admin.create(`${rbac}/clusterrolebindings`, {
-    apiVersion: 'rbac.authorization.k8s.io/v1',
-    kind: 'ClusterRoleBinding',
-    metadata: { name: 'postern-operator' },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'postern-operator' },
-    subjects: [{ kind: 'ServiceAccount', name: 'postern-operator', namespace: space.name }],
-  });
-}
-
-async function revokeWholeCluster(): Promise<void> {
-  await space.admin.remove(`${rbac}/clusterrolebindings/postern-operator`);
-}
-
 test('OP3: an operator of the whole cluster sees pods and Secrets only where a RoleBinding lets it', async () => {
   const other = await TestNamespace.prepare(cluster.current, await cluster.freshNamespace('other'));
-  await grantWholeCluster();
+  await grantWholeCluster(space);
   await startMta('default');
   await startOperator({ namespaces: 'all', logLevel: 'silent' });
   await other.apply(mailDomain('b', 'b.example'));
@@ -135,22 +110,16 @@ test('OP3: an operator of the whole cluster sees pods and Secrets only where a R
   expect(await other.condition('maildomains', 'b', 'Accepted')).toBe(
     'Unknown/Pending: Waiting for the operator',
   );
-  await other.admin.create(`${rbac}/namespaces/${other.name}/rolebindings`, {
-    apiVersion: 'rbac.authorization.k8s.io/v1',
-    kind: 'RoleBinding',
-    metadata: { name: 'let-it' },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'postern-operator' },
-    subjects: [{ kind: 'ServiceAccount', name: 'postern-operator', namespace: space.name }],
-  });
+  await letOperatorIn(other, space);
   await other.waitForCondition('maildomains', 'b', 'Accepted', /^False\/MtaNotFound/, 30_000);
-  await revokeWholeCluster();
+  await revokeWholeCluster(space);
   other.admin.close();
 });
 
 test('X24: an operator that may see nothing more of a namespace lets its Routes go, but none that may still be in use', async () => {
   // As a namespace is left when it is deleted: without the tenant's RoleBinding, with Routes that wait for the finalizer.
   const other = await TestNamespace.prepare(cluster.current, await cluster.freshNamespace('leaving'));
-  await grantWholeCluster();
+  await grantWholeCluster(space);
   await startOperator({ namespaces: 'all', logLevel: 'silent' });
   const routes = paths.postern(other.name, 'routes');
   for (const name of ['mailbox', 'spare']) {
@@ -171,7 +140,7 @@ test('X24: an operator that may see nothing more of a namespace lets its Routes 
     () => other.admin.list(routes),
     (left) => left.length === 0,
   );
-  await revokeWholeCluster();
+  await revokeWholeCluster(space);
   other.admin.close();
 });
 

@@ -37,7 +37,7 @@ export async function readNamespace(
   const notes: string[] = [];
   const follower = lookOnce(client, { leaveOut: ['pods', 'persistentvolumeclaims'], mayRefuse: 'secrets' });
   const { tenant, cache, ownClass } = await openTenant(follower, namespace, now);
-  const allowedDomains = await tenant.allowedDomains();
+  const allowedDomains = await tenant.ownNamespace.allowedDomains();
   const snapshot = await takeSnapshot({
     tenant,
     held: [],

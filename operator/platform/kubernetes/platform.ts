@@ -22,7 +22,7 @@ import { hasLoaded } from './pod-observer.ts';
 import { pollDelay } from './poll-delay.ts';
 import { noteQueues } from './queue-claims.ts';
 import { announce, needsRoll, roll } from './rollout.ts';
-import { isNotFound } from './runtime/api-error.ts';
+import { causesOf, isForbidden, isNotFound, isTerminating } from './runtime/api-error.ts';
 import type { EventRecorder } from './runtime/events.ts';
 import type { MailOperator } from './runtime/mail-operator.ts';
 import { annotateSecret, createSecretOnce, deleteSecret, ensureStateToken } from './secrets.ts';
@@ -63,6 +63,18 @@ export class KubernetesPlatform implements Platform {
     this.tenants.set(tenant.namespace, tenant);
   }
 
+  /** Lets go of all that is known of a namespace. Checks that still run for it end unheard. */
+  forget(namespace: string): void {
+    this.tenants.delete(namespace);
+  }
+
+  /** Whether a reconcile failed because the namespace is being deleted, or while it was. */
+  isTerminating(namespace: string, failure: unknown): boolean {
+    const own = this.tenant(namespace).ownNamespace;
+    if (causesOf(failure).some(isTerminating)) own.noteTerminating();
+    return own.isTerminating && causesOf(failure).every((cause) => isForbidden(cause) || isNotFound(cause));
+  }
+
   /** When to look at the namespace again though nothing changed: pods are loading, are to be touched, or just from time to time. */
   nextDue(namespace: string): number {
     const { now, slowPollMs } = this.options;
@@ -81,7 +93,7 @@ export class KubernetesPlatform implements Platform {
     const tenant = this.tenant(namespace);
     const cache = cacheOf(tenant);
     const { compileOptions, signal, log } = this.options;
-    const allowedDomains = await tenant.allowedDomains();
+    const allowedDomains = await tenant.ownNamespace.allowedDomains();
     // Delivering says anew when a pod is due; an MTA that is not delivered to must not keep us awake.
     tenant.touchDue.clear();
     return takeSnapshot({
@@ -101,14 +113,14 @@ export class KubernetesPlatform implements Platform {
     const { operator, now } = this.options;
     const { client } = operator;
     const tenant = this.tenant(namespace);
+    // It would be refused, and the pods are going.
+    if (tenant.ownNamespace.isTerminating) return;
     const cache = cacheOf(tenant);
     const [workload, ...others] = tenant.workloads(this.options.class).get(mta.mta) ?? [];
     if (workload === undefined || others.length > 0) return;
     const owner: Owner = { mta: mta.mta, name: workload.name, uid: workload.uid };
     const pods = tenant.observed.get(mta.mta) ?? [];
-    await ensureStateToken(client, cache, owner, signal);
     await noteQueues(client, namespace, tenant.queueClaimsOf(workload), signal);
-
     const allLoaded = pods.every((pod) => hasLoaded(pod, mta.bundleHash));
     const target = {
       client,
@@ -116,7 +128,10 @@ export class KubernetesPlatform implements Platform {
       configMaps: cache.renderedConfigMaps,
       secrets: cache.renderedSecrets,
     };
-    const { wroteHot, refused, restored } = await deliverObjects(target, mta, owner, allLoaded, signal);
+    const { wroteHot, refused, restored } = await tenant.noteRefusal(`mta/${mta.mta}`, async () => {
+      await ensureStateToken(client, cache, owner, signal);
+      return deliverObjects(target, mta, owner, allLoaded, signal);
+    });
     this.tell(workload, 'RenderedObjectRefused', refused);
     this.tell(
       workload,
@@ -179,8 +194,13 @@ export class KubernetesPlatform implements Platform {
 
   async createKeyOnce(namespace: string, want: MakeKey, key: string, signal: AbortSignal): Promise<void> {
     const secret = keySecret(namespace, want, key);
-    const cache = cacheOf(this.tenant(namespace));
-    await createSecretOnce(this.options.operator.client, cache, want.secretName, secret, signal);
+    const tenant = this.tenant(namespace);
+    if (tenant.ownNamespace.isTerminating) return;
+    const cache = cacheOf(tenant);
+    const { client } = this.options.operator;
+    await tenant.noteRefusal(`secret/${want.secretName}`, () =>
+      createSecretOnce(client, cache, want.secretName, secret, signal),
+    );
   }
 
   async rememberVerified(
@@ -277,12 +297,16 @@ export class KubernetesPlatform implements Platform {
   }
 
   recordDkim(namespace: string, observation: DkimObservation): void {
-    this.tenant(namespace).dkim.set(observation.dkimKey, observation);
+    const tenant = this.tenants.get(namespace);
+    if (tenant === undefined) return;
+    tenant.dkim.set(observation.dkimKey, observation);
     this.options.operator.queue.add(namespace);
   }
 
   recordMailDns(namespace: string, observation: MailDnsObservation): void {
-    const { mailDns } = this.tenant(namespace);
+    const tenant = this.tenants.get(namespace);
+    if (tenant === undefined) return;
+    const { mailDns } = tenant;
     const { mailDomain } = observation;
     mailDns.set(mailDomain, rememberMailDns(mailDns.get(mailDomain), observation));
     this.options.operator.queue.add(namespace);

@@ -65,6 +65,7 @@ export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
         workload === undefined ? [] : strandedQueues(tenant.queueClaimsOf(workload)),
       ),
       dnsEndpoints: [...tenant.dnsEndpoints.values()],
+      refusals: Object.fromEntries(tenant.refusals),
     },
     now,
     options,

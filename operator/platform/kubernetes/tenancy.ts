@@ -47,6 +47,23 @@ export class Tenancy {
     return namespaces.every((namespace) => this.open.has(namespace));
   }
 
+  /**
+   * Stops following a namespace in which nothing of ours is left, mostly because it was deleted. An operator of the whole cluster
+   * sees it when something is there again; a namespace that was named is followed all the same.
+   *
+   * @returns whether there is nothing to do for the namespace
+   */
+  async leave(namespace: string): Promise<boolean> {
+    if (this.everywhere === undefined || !this.isIdle(namespace)) return false;
+    if (!this.tenants.delete(namespace)) return true;
+    this.open.delete(namespace);
+    const { log, operator, platform } = this.options;
+    platform.forget(namespace);
+    log.info(`namespace ${namespace} has nothing of ours any more and is no longer followed`);
+    await operator.unfollow(namespace);
+    return true;
+  }
+
   /** The namespace, if its caches are full; otherwise it is queued as soon as they are. */
   get(namespace: string): Tenant | undefined {
     this.follow(namespace);
@@ -67,16 +84,20 @@ export class Tenancy {
 
   private follow(namespace: string): void {
     if (this.tenants.has(namespace) || this.stopping) return;
-    const { log, operator } = this.options;
+    const { log, operator, platform } = this.options;
     const opening = this.openTenant(namespace);
     this.tenants.set(namespace, opening);
     opening.then(
       (tenant) => {
+        // Left meanwhile.
+        if (this.tenants.get(namespace) !== opening) return;
+        platform.add(tenant);
         this.open.set(namespace, tenant);
         log.info(`namespace ${namespace} is followed`);
         operator.queue.add(namespace);
       },
       (error: unknown) => {
+        if (this.tenants.get(namespace) !== opening) return;
         this.tenants.delete(namespace);
         if (!this.stopping) log.error(`namespace ${namespace} cannot be followed: ${String(error)}`);
       },
@@ -84,13 +105,19 @@ export class Tenancy {
   }
 
   private async openTenant(namespace: string): Promise<Tenant> {
-    const { operator, platform, now } = this.options;
+    const { operator, now } = this.options;
     const kinds = this.everywhere ?? (await followKinds(operator, () => namespace, namespace));
     const tenant = new Tenant(namespace, kinds, operator.client, now);
     tenant.cache = await TenantCache.follow(operator, namespace, (resource, name) =>
       tenant.refersTo(resource, name),
     );
-    platform.add(tenant);
     return tenant;
+  }
+
+  /** Whether nothing in the namespace is worth following. One that does not let us is, while there is an object of ours. */
+  private isIdle(namespace: string): boolean {
+    const tenant = this.open.get(namespace);
+    if (tenant !== undefined) return tenant.isIdle;
+    return [...(this.everywhere?.values() ?? [])].every((cache) => cache.list(namespace).length === 0);
   }
 }

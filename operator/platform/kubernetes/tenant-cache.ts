@@ -172,6 +172,11 @@ export class TenantCache {
     return cache;
   }
 
+  /** Whether there is a key that we made: it may have to go with its DkimKey, which is gone before it. */
+  get holdsKeys(): boolean {
+    return this.secretMetadata.list(this.namespace).some(({ labels = {} }) => isMadeKey({ labels }));
+  }
+
   /** Names of the keys that go because their DkimKey was deleted: nothing refers to them any more. */
   retiredKeys(): string[] {
     return this.secretMetadata

@@ -1,13 +1,14 @@
 import { kindNames } from '../../../bundle/source.ts';
 import type { DkimObservation, DnsEndpointObservation, MailDnsObservation } from '../../compile/model.ts';
 import type { ConditionSample } from '../../operator-metrics.ts';
-import { AllowedDomains } from './allowed-domains.ts';
 import type { CachedObject, CachedPod, CachedWorkload } from './cached.ts';
 import { settingsName, stateTokenName } from './names.ts';
+import { OwnNamespace } from './own-namespace.ts';
 import { type ObservedPod, PodObserver } from './pod-observer.ts';
 import { type QueueClaim, queueClaims } from './queue-claims.ts';
 import type { References } from './references.ts';
 import type { Announcement } from './rollout.ts';
+import { isForbidden } from './runtime/api-error.ts';
 import type { ApiClient } from './runtime/client.ts';
 import { StatusWriter } from './status-writer.ts';
 import type { KindCaches, TenantCache } from './tenant-cache.ts';
@@ -16,6 +17,7 @@ import type { KindCaches, TenantCache } from './tenant-cache.ts';
 export class Tenant {
   readonly namespace: string;
   readonly kinds: KindCaches;
+  readonly ownNamespace: OwnNamespace;
   readonly observer = new PodObserver();
   readonly statuses: StatusWriter;
   /** Last DNS check by name of the DkimKey. */
@@ -24,6 +26,8 @@ export class Tenant {
   readonly mailDns = new Map<string, MailDnsObservation>();
   /** What came of its DNSEndpoint, by name of the DkimKey. */
   readonly dnsEndpoints = new Map<string, DnsEndpointObservation>();
+  /** What the API server refused to write: see Snapshot. */
+  readonly refusals = new Map<string, string>();
   /** By name of the MTA. */
   readonly announcements = new Map<string, Announcement>();
   /** Pods as they were asked for the last snapshot, by name of the MTA. */
@@ -36,18 +40,12 @@ export class Tenant {
   /** Finalizers that we set: uid -> the version in the cache at that time. */
   readonly finalizerWrites = new Map<string, string>();
   cache: TenantCache | undefined;
-  private readonly domains: AllowedDomains;
 
   constructor(namespace: string, kinds: KindCaches, client: ApiClient, now: () => number) {
     this.namespace = namespace;
     this.kinds = kinds;
     this.statuses = new StatusWriter(client);
-    this.domains = new AllowedDomains(client, namespace, now);
-  }
-
-  /** Domains that the namespace may have; undefined: any. */
-  allowedDomains(): Promise<readonly string[] | undefined> {
-    return this.domains.get();
+    this.ownNamespace = new OwnNamespace(client, namespace, now);
   }
 
   /**
@@ -99,6 +97,14 @@ export class Tenant {
     }
   }
 
+  /** Whether there is nothing to serve and nothing to let go: no object of ours, no MTA, no key that we made. */
+  get isIdle(): boolean {
+    if (this.cache === undefined || this.objects().length > 0) return false;
+    const { workloads, holdsKeys } = this.cache;
+    // What may not be followed any more cannot be served, whatever was there when it could.
+    return workloads.refused || (workloads.list(this.namespace).length === 0 && !holdsKeys);
+  }
+
   /** StatefulSets of an operator class by MTA name; several under one name are an error that the compiler reports. */
   workloads(ownClass: string): Map<string, CachedWorkload[]> {
     const byMta = new Map<string, CachedWorkload[]>();
@@ -130,6 +136,23 @@ export class Tenant {
     if (this.cache === undefined) return [];
     const { claims, pods, left } = this.cache;
     return queueClaims(workload, claims.list(this.namespace), pods.list(this.namespace), left);
+  }
+
+  /**
+   * Writes, and keeps for the next snapshot what the API server refuses.
+   *
+   * @param subject `mta/<name>` or `secret/<name>`
+   * @throws whatever the write throws
+   */
+  async noteRefusal<T>(subject: string, write: () => Promise<T>): Promise<T> {
+    try {
+      const result = await write();
+      this.refusals.delete(subject);
+      return result;
+    } catch (error) {
+      if (isForbidden(error)) this.refusals.set(subject, error.message);
+      throw error;
+    }
   }
 
   /** Forgets what was noted of objects that are gone. */

@@ -11,7 +11,7 @@ export class ApiError extends Error {
   override readonly name = 'ApiError';
   /** HTTP status (of the answer, or of a watch's ERROR event); 0 if there was no answer. */
   readonly code: number;
-  /** `metav1.StatusReason` such as Conflict or Expired; without an answer Unreachable, Timeout or Aborted. */
+  /** `metav1.StatusReason` such as Conflict or Expired; without an answer Unreachable, Timeout, Silent or Aborted. */
   readonly reason: string;
   /** `Status.details.causes`: one entry per wrong field, or per conflicting field manager. */
   readonly causes: readonly ErrorCause[];
@@ -57,6 +57,27 @@ export function isExpired(error: unknown): boolean {
 /** `true` if the object is not there. */
 export function isNotFound(error: unknown): boolean {
   return error instanceof ApiError && error.code === 404;
+}
+
+/** What went wrong in one or in several things that were tried together. */
+export function causesOf(failure: unknown): readonly unknown[] {
+  return failure instanceof AggregateError ? failure.errors.flatMap(causesOf) : [failure];
+}
+
+/** `true` if the caller may not do it, or nobody may now. */
+export function isForbidden(error: unknown): error is ApiError {
+  return error instanceof ApiError && error.code === 403;
+}
+
+/** `true` if nothing new may come into the namespace because it is being deleted. */
+export function isTerminating(error: unknown): boolean {
+  // k8s.io/api/core/v1, NamespaceTerminatingCause
+  return error instanceof ApiError && error.causes.some(({ reason }) => reason === 'NamespaceTerminating');
+}
+
+/** `true` if a watch was given up because nothing came. */
+export function isSilence(error: unknown): boolean {
+  return error instanceof ApiError && error.reason === 'Silent';
 }
 
 /** `true` if somebody wrote the object since we read it, or created it before us. */

@@ -125,7 +125,7 @@ export function createApiClient(kubeConfig: KubeConfig): ApiClient {
         resolve(response);
       });
       if (options.idleMs !== undefined) {
-        const silence = new ApiError(0, 'Timeout', `no byte in ${options.idleMs} ms`);
+        const silence = new ApiError(0, 'Silent', `no byte in ${options.idleMs} ms`);
         // Destroying the request once it is answered would tell the reader "aborted", and not why.
         request.setTimeout(options.idleMs, () => (answer ?? request).destroy(silence));
       }

@@ -1,6 +1,6 @@
 // A cache of one kind of object that follows the API server for ever: LIST once, WATCH from there, and whatever happens to
 // the connection, get back to a true picture without asking more than needed.
-import { ApiError, errorFromStatus, isExpired } from './api-error.ts';
+import { ApiError, errorFromStatus, isExpired, isForbidden, isNotFound } from './api-error.ts';
 import { streamBackoff } from './backoff.ts';
 import type { ApiClient } from './client.ts';
 import { type Clock, pause } from './clock.ts';
@@ -47,6 +47,8 @@ export interface Informer<T> extends ReadableStore<T> {
   readonly synced: Promise<void>;
   /** Clock time (ms) of the last sign of life: a list, an event or a bookmark. Undefined before the first. */
   readonly lastEventAt: number | undefined;
+  /** True while the API server refuses to show the collection (403, or 404): what the cache holds may be long gone. */
+  readonly refused: boolean;
   /** Resolves when it has been stopped and its watch is closed. */
   readonly ended: Promise<void>;
   /** Ends the watch and waits until it is closed. */
@@ -74,6 +76,7 @@ export function startInformer<T>(options: InformerOptions<T>): Informer<T> {
   let resourceVersion: string | undefined;
   let relistAt = 0;
   let lastEventAt: number | undefined;
+  let refused = false;
 
   const report = (error: unknown) =>
     options.onError?.(error instanceof Error ? error : new Error(String(error)));
@@ -111,6 +114,7 @@ export function startInformer<T>(options: InformerOptions<T>): Informer<T> {
     } while (next !== undefined);
     resourceVersion = version;
     lastEventAt = clock.now();
+    refused = false;
     relistAt = lastEventAt + resyncMs * (1 - 0.1 * random());
     announce(store.replace(objects.map(compactResource)));
     setSynced();
@@ -131,6 +135,7 @@ export function startInformer<T>(options: InformerOptions<T>): Informer<T> {
     try {
       for await (const event of client.watch(path, { query, accept, signal, idleMs })) {
         lastEventAt = clock.now();
+        refused = false;
         take(event);
       }
     } catch (error) {
@@ -173,6 +178,7 @@ export function startInformer<T>(options: InformerOptions<T>): Informer<T> {
       } catch (error) {
         if (stopping.signal.aborted) break;
         if (isExpired(error)) resourceVersion = undefined;
+        refused = isForbidden(error) || isNotFound(error);
         failed = true;
         report(error);
       }
@@ -187,6 +193,9 @@ export function startInformer<T>(options: InformerOptions<T>): Informer<T> {
     ended,
     get lastEventAt() {
       return lastEventAt;
+    },
+    get refused() {
+      return refused;
     },
     get: store.get,
     list: store.list,

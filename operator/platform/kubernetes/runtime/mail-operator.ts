@@ -14,6 +14,7 @@
 import { createRequire } from 'node:module';
 import type { ResourceEvent, ResourceMeta } from '@dot-i/k8s-operator';
 import { KubeConfig } from '@kubernetes/client-node';
+import { causesOf, isConflict, isForbidden, isSilence } from './api-error.ts';
 import { type ApiClient, createApiClient, patchTypes } from './client.ts';
 import type { Clock } from './clock.ts';
 import { type Informer, startInformer } from './informer.ts';
@@ -82,6 +83,7 @@ export interface MailOperatorOptions {
   readonly reconcile: (key: string, signal: AbortSignal) => Promise<ReconcileResult>;
   /** See InformerOptions; shorter in tests. */
   readonly resyncMs?: number;
+  readonly idleMs?: number;
 }
 
 /** A running operator: informers that fill a keyed queue, and workers that empty it. */
@@ -89,7 +91,8 @@ export class MailOperator extends Operator {
   readonly client: ApiClient;
   readonly queue: WorkQueue;
   readonly #options: MailOperatorOptions;
-  readonly #informers = new Set<Informer<unknown>>();
+  /** With the one namespace that each follows. */
+  readonly #informers = new Map<Informer<unknown>, string | undefined>();
   #workers: Workers | undefined;
 
   constructor(options: MailOperatorOptions) {
@@ -112,7 +115,7 @@ export class MailOperator extends Operator {
       timeoutMs: reconcileTimeoutMs,
       reconcile,
       onError: (key, error) =>
-        log.error(`reconcile of ${key} failed: ${error instanceof Error ? error.message : error}`),
+        log[levelOf(error)](`reconcile of ${key} failed: ${error instanceof Error ? error.message : error}`),
     });
   }
 
@@ -167,24 +170,40 @@ export class MailOperator extends Operator {
     { labelSelector, fieldSelector, metadataOnly, transform }: WatchSettings<T>,
     onChange: (change: Change<T>) => void,
   ): Promise<Informer<T>> {
-    const { resyncMs, clock, log } = this.#options;
+    const { resyncMs, idleMs, clock, log } = this.#options;
     const informer = startInformer({
       client: this.client,
       path: collectionPath(group ? `${group}/${version}` : version, plural, namespace),
       clock,
       transform,
       onChange,
-      onError: (error) => log.warn(error.message),
+      onError: (error) => tell(error),
       ...(labelSelector !== undefined && { labelSelector }),
       ...(fieldSelector !== undefined && { fieldSelector }),
       ...(metadataOnly !== undefined && { metadataOnly }),
       ...(resyncMs !== undefined && { resyncMs }),
+      ...(idleMs !== undefined && { idleMs }),
     });
-    this.#informers.add(informer);
+    let told: { readonly message: string; readonly at: number | undefined } | undefined;
+    const tell = (error: Error) => {
+      const { message } = error;
+      // The same again without a sign of life in between is no news; and a watch that is silent may just have nothing to tell: it is
+      // taken up where it was, and only if that fails there is something to say.
+      const isNews = !isSilence(error) && (told?.message !== message || told.at !== informer.lastEventAt);
+      if (isNews) told = { message, at: informer.lastEventAt };
+      log[isNews ? 'warn' : 'debug'](message);
+    };
+    this.#informers.set(informer, namespace);
     // One namespace's informers may be stopped long before the operator is.
     informer.ended.then(() => this.#informers.delete(informer));
     await informer.synced;
     return informer;
+  }
+
+  /** Closes the watches of one namespace; what waits for their first LIST is told that it will not come. */
+  async unfollow(namespace: string): Promise<void> {
+    const own = [...this.#informers].filter(([, followed]) => followed === namespace);
+    await Promise.all(own.map(([informer]) => informer.stop()));
   }
 
   /**
@@ -266,11 +285,18 @@ export class MailOperator extends Operator {
 
   /** Closes the watches, lets running reconciles end (25 s, then they are aborted), and closes the connections. */
   override async stop(): Promise<void> {
-    await Promise.all([...this.#informers].map((informer) => informer.stop()));
+    await Promise.all([...this.#informers.keys()].map((informer) => informer.stop()));
     await this.#workers?.stop(DRAIN_MS);
     this.queue.shutDown();
     this.client.close();
   }
+}
+
+/** A cache that lags behind is nobody's fault and heals by itself; a right that is missing is for others to give. */
+function levelOf(failure: unknown): 'debug' | 'warn' | 'error' {
+  const causes = causesOf(failure);
+  if (causes.every(isConflict)) return 'debug';
+  return causes.every((cause) => isConflict(cause) || isForbidden(cause)) ? 'warn' : 'error';
 }
 
 function collectionPath(apiVersion: string, plural: string, namespace: string | undefined): string {

@@ -6,13 +6,17 @@ import { isResource } from './runtime/resource.ts';
 /** A namespace is read by GET, since a Role cannot allow to watch it: this often at most. */
 const freshMs = 10_000;
 
-/** The annotation postern.dev/domains of one namespace: who may have which domain is the cluster admin's to say. */
-export class AllowedDomains {
+/**
+ * What the Namespace object says: which domains it may have (annotation postern.dev/domains, the cluster admin's to say), and whether
+ * it is being deleted.
+ */
+export class OwnNamespace {
   private readonly client: ApiClient;
   private readonly namespace: string;
   private readonly now: () => number;
   private known: readonly string[] | undefined;
   private readAt = Number.NEGATIVE_INFINITY;
+  private terminating = false;
 
   /** @param now milliseconds since the epoch */
   constructor(client: ApiClient, namespace: string, now: () => number) {
@@ -21,17 +25,30 @@ export class AllowedDomains {
     this.now = now;
   }
 
+  /** True as soon as we know: nothing new may be made in it, and all that is there goes. */
+  get isTerminating(): boolean {
+    return this.terminating;
+  }
+
+  /** The API server has refused a write for that reason, before the object was read anew. */
+  noteTerminating(): void {
+    this.terminating = true;
+  }
+
   /**
    * Domain names and `*.` patterns, or undefined if the annotation is not there or the operator may not read namespaces: then the
    * admission policy alone guards.
    *
    * @throws ApiError if the API server cannot be asked and nothing is known yet
    */
-  async get(): Promise<readonly string[] | undefined> {
-    if (this.now() - this.readAt < freshMs) return this.known;
+  async allowedDomains(): Promise<readonly string[] | undefined> {
+    if (!this.terminating && this.now() - this.readAt < freshMs) return this.known;
     try {
       const object = await this.client.request('GET', `/api/v1/namespaces/${this.namespace}`);
-      const text = isResource(object) ? object.metadata.annotations?.[annotations.domains] : undefined;
+      const metadata = isResource(object) ? object.metadata : undefined;
+      // Not taken back but by another namespace of this name.
+      this.terminating = metadata?.deletionTimestamp !== undefined;
+      const text = metadata?.annotations?.[annotations.domains];
       this.known = text === undefined ? undefined : parseDomains(text);
     } catch (error) {
       const mayNotRead = error instanceof ApiError && error.code === 403;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { AllowedDomains } from './allowed-domains.ts';
+import { OwnNamespace } from './own-namespace.ts';
 import { ApiError } from './runtime/api-error.ts';
 import type { ApiClient } from './runtime/client.ts';
 
@@ -20,11 +20,11 @@ function setUp(answers: (string | undefined | ApiError)[]) {
     async *watch() {},
     close() {},
   };
-  const domains = new AllowedDomains(client, 'a', () => now);
+  const domains = new OwnNamespace(client, 'a', () => now);
   return {
     next: () => {
       now += 60_000;
-      return domains.get();
+      return domains.allowedDomains();
     },
   };
 }
