@@ -1,7 +1,7 @@
 # Postern's front door. `make help` lists the verbs; each is one script of package.json or of a folder named below.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-parts unit check generate verify format differential fuzz bench bench-cluster image e2e release clean
+.PHONY: help install quickstart test test-parts unit check generate verify format differential fuzz reliability bench bench-cluster image e2e release clean
 
 NPM := npm --no-fund --no-audit --loglevel=error
 VERSION ?= 0.1.0
@@ -51,6 +51,9 @@ differential: $(STAMP) ## Compare `explain` with the live SMTP answer on N seede
 
 fuzz: $(STAMP) ## Compile N mangled manifests beside a good tenant (N=50000 SEED=1)
 	@npm run --silent fuzz
+
+reliability: $(STAMP) test-parts ## Inject every fault of docs/reliability.md, and write that page from what held
+	@npm run --silent reliability
 
 bench: $(STAMP) ## Measure the figures of docs/performance.md, as ratios in one run (ONLY=Q1,Q3)
 	@npm run --silent bench -- $(if $(ONLY),--only '$(ONLY)')

@@ -8,8 +8,8 @@ import type { OperatorFlags } from './operator-options.ts';
 import { startOperatorServer } from './operator-server.ts';
 import { isOutage } from './platform/kubernetes/outage.ts';
 import { KubernetesPlatform } from './platform/kubernetes/platform.ts';
-import { isTerminating } from './platform/kubernetes/runtime/api-error.ts';
-import { loadKubeConfig } from './platform/kubernetes/runtime/client.ts';
+import { isTerminating, retryAfterOf } from './platform/kubernetes/runtime/api-error.ts';
+import { createApiClient, loadKubeConfig } from './platform/kubernetes/runtime/client.ts';
 import { systemClock } from './platform/kubernetes/runtime/clock.ts';
 import { createEventRecorder } from './platform/kubernetes/runtime/events.ts';
 import { type Election, joinElection } from './platform/kubernetes/runtime/leader.ts';
@@ -70,6 +70,8 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const stopping = new AbortController();
   const now = options.now ?? Date.now;
 
+  // Apart from the other requests: a renewal waits for none of them, and is no write that only the leader may make.
+  const leaseClient = createApiClient(kubeConfig);
   const operator: MailOperator = new MailOperator({
     kubeConfig,
     clock: systemClock,
@@ -79,6 +81,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     reconcileTimeoutMs,
     init: () => tenancy.start(),
     reconcile: (namespace, signal) => reconcile(namespace, AbortSignal.any([signal, stopping.signal])),
+    mayWrite: () => election === undefined || election.isLeader(),
     ...(options.resyncMs === undefined ? {} : { resyncMs: options.resyncMs }),
   });
   const events = createEventRecorder({
@@ -159,7 +162,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
       if (!isOutage(error)) throw error;
       // The wait does not grow: after an outage of an hour nobody should have to wait five minutes more.
       log.warn(`namespace ${namespace} waits for the API server: ${messageOf(error)}`);
-      return { requeueAfterMs: outageRetryMs * (0.5 + Math.random()) };
+      return { requeueAfterMs: Math.max(retryAfterOf(error), outageRetryMs * (0.5 + Math.random())) };
     } finally {
       metrics.reconciled(namespace, result, (performance.now() - began) / 1_000);
     }
@@ -181,7 +184,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   });
   if (leaseNamespace !== undefined) {
     election = joinElection({
-      client: operator.client,
+      client: leaseClient,
       namespace: leaseNamespace,
       name: options.class === '' ? leaseName : `${leaseName}-${options.class}`,
       identity: `${hostname()}_${randomBytes(4).toString('hex')}`,
@@ -210,6 +213,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
       await events.stop();
       await election?.stop();
       operator.client.close();
+      leaseClient.close();
     },
   };
 }

@@ -109,6 +109,8 @@ export function startChild(command: string, args: readonly string[], options: Ch
       if (!exited && supervisor.pid !== undefined) process.kill(-supervisor.pid, signal);
     },
     async stop() {
+      // Whoever was stopped by a signal does not see that the pipe closes.
+      this.signal('SIGCONT');
       supervisor.stdin.end();
       await ended;
     },

@@ -1,7 +1,7 @@
 // The records of a mail domain as real name servers give them: MxReady, SpfReady and DmarcReady from BIND to the condition.
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type ObjectStatus, type PosternObject, parseMtaSettings } from '../../operator/api/index.ts';
 import { compile } from '../../operator/compile/compile.ts';
 import type { MailDnsObservation, Snapshot } from '../../operator/compile/model.ts';
@@ -9,6 +9,7 @@ import { readManifest } from '../../operator/compile/testdata/scenario.ts';
 import { checkMailDns } from '../../operator/observe/mail-dns.ts';
 import { type DnsOptions, defaultDnsOptions } from '../../operator/observe/resolver.ts';
 import { rememberMailDns } from '../../operator/reconcile/mail-dns-memory.ts';
+import { recordFaults } from '../faults/record.ts';
 import { type NameServer, startNameServer } from '../parts/bind.ts';
 
 const egress = '198.51.100.7';
@@ -246,6 +247,8 @@ describe('K11: DmarcReady', () => {
 });
 
 describe('X15: a resolver in trouble', () => {
+  // One each.
+  afterEach(() => recordFaults(1));
   const ready = async () => {
     await publish(
       'a.test. MX 10 mx.host.test.',

@@ -1,10 +1,11 @@
 // Every reason of the condition Published, from real name servers: two that can differ, and a resolver in front of them.
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { DkimObservation } from '../../operator/compile/model.ts';
 import { checkDkimRecord } from '../../operator/observe/dkim-record.ts';
 import { type DnsOptions, defaultDnsOptions } from '../../operator/observe/resolver.ts';
+import { recordFaults } from '../faults/record.ts';
 import { type NameServer, type Resolver, startNameServer, startResolver } from '../parts/bind.ts';
 import { type CheckDkim, checksOf, dkimKeyOf, Tenant } from './tenant.ts';
 
@@ -208,6 +209,8 @@ describe('K9: reasons of Published, all name servers asked', () => {
 });
 
 describe('X15: name servers that say nothing', () => {
+  // One each.
+  afterEach(() => recordFaults(1));
   /** Looks for the record of a key at another host. */
   async function look(host: string, options: DnsOptions = dns, scope: CheckDkim['scope'] = 'Authoritative') {
     const { check: want } = await publish();

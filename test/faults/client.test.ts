@@ -7,6 +7,7 @@ import {
 } from '../../operator/platform/kubernetes/runtime/client.ts';
 import { useControlPlane } from '../cluster/shared.ts';
 import { type FaultProxy, nthWrite, startFaultProxy } from './proxy.ts';
+import { recordFaults } from './record.ts';
 
 const cluster = useControlPlane({ identities: [{ name: 'nobody', groups: [] }] });
 let proxy: FaultProxy;
@@ -20,6 +21,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  recordFaults(proxy.injections);
   client.close();
   await proxy.stop();
 });

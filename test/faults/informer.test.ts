@@ -13,6 +13,7 @@ import {
 import { isRecord, type Resource } from '../../operator/platform/kubernetes/runtime/resource.ts';
 import { useControlPlane } from '../cluster/shared.ts';
 import { type FaultProxy, startFaultProxy } from './proxy.ts';
+import { recordFaults } from './record.ts';
 import { bookmarkEvent, errorEvent, expiredEvent } from './watch-lines.ts';
 
 const SOON = { timeout: 15_000, interval: 20 };
@@ -39,6 +40,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  recordFaults(proxy.injections);
   await Promise.all(informers.splice(0).map((informer) => informer.stop()));
   client.close();
   direct.close();
@@ -227,6 +229,28 @@ test('X2: a server that closes every watch at once is asked at growing intervals
   await create('b');
   await expect.poll(() => names(informer), SOON).toBe('a b');
   expect(waits.slice(0, 8)).toEqual([400, 800, 1600, 3200, 6400, 12_800, 15_000, 15_000]);
+});
+
+test('X6: a server that asks to be left alone for a while is', async () => {
+  const waits: number[] = [];
+  const clock: Clock = {
+    ...systemClock,
+    timer(ms, run) {
+      if (ms > 60_000) return () => undefined;
+      waits.push(ms);
+      return systemClock.timer(0, run);
+    },
+  };
+  const informer = await followSynced({ clock });
+  proxy.inject({
+    match: ({ kind }) => kind === 'watch',
+    times: 1,
+    fault: { do: 'refuse', code: 429, reason: 'TooManyRequests', retryAfter: 7 },
+  });
+  proxy.cutConnections();
+  await create('b');
+  await expect.poll(() => names(informer), SOON).toBe('a b');
+  expect(waits).toContain(7_000);
 });
 
 test('X2: a connection that has gone silent (half-open) is given up and taken up again', async () => {

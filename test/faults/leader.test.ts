@@ -13,6 +13,7 @@ import {
 } from '../../operator/platform/kubernetes/runtime/leader.ts';
 import { useControlPlane } from '../cluster/shared.ts';
 import { type FaultProxy, startFaultProxy } from './proxy.ts';
+import { recordFaults } from './record.ts';
 
 const SOON = { timeout: 20_000, interval: 20 };
 /** A tenth of the real times; the Lease itself counts whole seconds. */
@@ -74,7 +75,7 @@ test('one candidate leads, and when it stops another need not wait for the end o
   expect(await lease()).toMatchObject({ spec: { holderIdentity: 'two', leaseTransitions: 1 } });
 });
 
-test('a leader that cannot reach the API server gives up before another leads', async () => {
+test('X7: a leader that cannot reach the API server gives up before another leads', async () => {
   const first = join('one', throughProxy);
   await expect.poll(() => log, SOON).toEqual(['one leads']);
   let bothLed = false;
@@ -89,9 +90,10 @@ test('a leader that cannot reach the API server gives up before another leads', 
   expect(log[1]).toMatch(/^one lost: the Lease could not be renewed for \d+ s$/);
   expect(log[2]).toBe('two leads');
   expect(bothLed).toBe(false);
+  recordFaults(1);
 });
 
-test('a leader keeps the Lease through refused renewals, if they end before the deadline', async () => {
+test('X7: a leader keeps the Lease through refused renewals, if they end before the deadline', async () => {
   const first = join('one', throughProxy);
   await expect.poll(() => log, SOON).toEqual(['one leads']);
   proxy.inject({
@@ -104,9 +106,10 @@ test('a leader keeps the Lease through refused renewals, if they end before the 
   await expect.poll(writes, SOON).toBeGreaterThanOrEqual(before + 5);
   expect(log).toEqual(['one leads']);
   expect(first.isLeader()).toBe(true);
+  recordFaults(2);
 });
 
-test('a renewal whose answer was lost is not taken for a rival', async () => {
+test('X7: a renewal whose answer was lost is not taken for a rival', async () => {
   const first = join('one', throughProxy);
   await expect.poll(() => log, SOON).toEqual(['one leads']);
   proxy.inject({ match: ({ kind }) => kind === 'write', times: 1, fault: { do: 'cut', when: 'after' } });
@@ -115,14 +118,16 @@ test('a renewal whose answer was lost is not taken for a rival', async () => {
   await expect.poll(writes, SOON).toBeGreaterThanOrEqual(before + 4);
   expect(log).toEqual(['one leads']);
   expect(first.isLeader()).toBe(true);
+  recordFaults(1);
 });
 
-test('a leader whose Lease another holds stops at once and names it', async () => {
+test('X7: a leader whose Lease another holds stops at once and names it', async () => {
   join('one', direct);
   await expect.poll(() => log, SOON).toEqual(['one leads']);
   const spec = { holderIdentity: 'rival' };
   await direct.request('PATCH', path, { body: { spec }, contentType: patchTypes.merge });
   await expect.poll(() => log[1], SOON).toBe('one lost: rival holds the Lease now');
+  recordFaults(1);
 });
 
 test.each(['2000-01-01T00:00:00.000000Z', '2099-01-01T00:00:00.000000Z'])(

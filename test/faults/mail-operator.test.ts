@@ -6,6 +6,7 @@ import { MailOperator } from '../../operator/platform/kubernetes/runtime/mail-op
 import { isResource, type Resource } from '../../operator/platform/kubernetes/runtime/resource.ts';
 import { useControlPlane } from '../cluster/shared.ts';
 import { type FaultProxy, startFaultProxy } from './proxy.ts';
+import { recordFaults } from './record.ts';
 
 const SOON = { timeout: 15_000, interval: 20 };
 const FINALIZER = 'test.postern.dev/guard';
@@ -16,6 +17,7 @@ let cache: Informer<Resource>;
 let namespace: string;
 let log: string[];
 let reconciled: string[];
+let leads: boolean;
 /** What the test makes of a reconcile, after it was noted. */
 let reconcile: (key: string) => Promise<void>;
 
@@ -24,6 +26,7 @@ beforeEach(async () => {
   proxy = await startFaultProxy(cluster.current);
   log = [];
   reconciled = [];
+  leads = true;
   reconcile = async () => undefined;
   const note = (level: string) => (message: string) => void log.push(`${level}: ${message}`);
   operator = new MailOperator({
@@ -34,6 +37,7 @@ beforeEach(async () => {
     workers: 2,
     reconcileTimeoutMs: 10_000,
     idleMs: 1_000,
+    mayWrite: () => leads,
     async init(self) {
       const transform = (object: Resource) => object;
       cache = await self.watch(
@@ -83,6 +87,7 @@ test('X1: a dropped connection does not end the process, and nothing is missed',
   await proxy.setReachable(true);
   await expect.poll(() => reconciled, SOON).toContain(namespace);
   expect(cache.size).toBe(1);
+  recordFaults(proxy.injections);
 });
 
 test('a watch that has nothing to tell is taken up again, and that is nothing to warn of', async () => {
@@ -113,6 +118,21 @@ test('what goes wrong again and again is told once, and once more when it was we
   heal = refuse();
   await expect.poll(() => warnings().length, SOON).toBe(2);
   heal();
+});
+
+test('X7: who finds between two writes that it leads no more makes the first and not the second, and may read', async () => {
+  await operator.start();
+  const { client } = operator;
+  const path = `/api/v1/namespaces/${namespace}/configmaps`;
+  await client.request('POST', path, { body: { metadata: { name: 'a' } } });
+  leads = false;
+  await expect(client.request('POST', path, { body: { metadata: { name: 'b' } } })).rejects.toThrow(
+    `POST ${path}: the Lease is not ours any more`,
+  );
+  await expect(client.request('DELETE', `${path}/a`)).rejects.toThrow('the Lease is not ours any more');
+  await expect.poll(() => cache.size, SOON).toBe(1);
+  expect(await client.request('GET', path)).toMatchObject({ items: [{ metadata: { name: 'a' } }] });
+  recordFaults(1);
 });
 
 test('the finalizer machine adds the finalizer, cleans up on deletion, tries again if that fails, and lets go', async () => {

@@ -10,6 +10,7 @@ import { grantWholeCluster, letOperatorIn, revokeWholeCluster } from '../kuberne
 import { blockList, dkimKey, mailDomain } from './fixtures.ts';
 import { deleteNamespace } from './namespace-controller.ts';
 import { type FaultProxy, startFaultProxy } from './proxy.ts';
+import { recordFaults } from './record.ts';
 
 const cluster = useControlPlane({ identities: [tenant] });
 /** The operator's own; a tenant lives there, too, and is not to notice anything. */
@@ -109,6 +110,7 @@ test('X24: a namespace that is deleted is forgotten: no error, no watch, no requ
   await serve(name);
   await revokeWholeCluster(system);
   space.admin.close();
+  recordFaults(1);
 });
 
 test('X24: a namespace that was named is asked for at growing intervals while it is not there, and served when it is', async () => {
@@ -134,4 +136,5 @@ test('X24: a namespace that was named is asked for at growing intervals while it
   await cluster.current.createNamespace(name);
   await serve(name);
   space.admin.close();
+  recordFaults(1);
 });

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import type http from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
+import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ControlPlane } from '../cluster/control-plane.ts';
 import { copyEvents, type EditedEvents, eventLine, statusObject, type WatchEvent } from './watch-lines.ts';
@@ -22,13 +23,21 @@ export interface SeenRequest {
 
 type Fault =
   /** Answers instead of the server. */
-  | { readonly do: 'refuse'; readonly code: number; readonly reason: string }
+  | {
+      readonly do: 'refuse';
+      readonly code: number;
+      readonly reason: string;
+      /** Seconds, for the header of that name. */
+      readonly retryAfter?: number;
+    }
   /** Waits before it asks the server. */
   | { readonly do: 'delay'; readonly ms: number }
   /** Cuts the connection: `before` the server was asked, or `after` it has done the work, so that only the answer is lost. */
   | { readonly do: 'cut'; readonly when: 'before' | 'after' }
   /** Calls out, for example to kill the client; `after` means: when the server has done the work and before the answer. */
   | { readonly do: 'call'; readonly when: 'before' | 'after'; readonly run: () => void | Promise<void> }
+  /** Answers a LIST as it answered the first time that it was asked so: a replica of the API server that lags behind. */
+  | { readonly do: 'answerAsBefore' }
   /** Edits the events of a watch; `index` counts the events that this fault has seen, from 1. */
   | { readonly do: 'edit'; readonly edit: (event: WatchEvent, index: number) => EditedEvents };
 
@@ -57,6 +66,11 @@ export interface FaultProxy {
   readonly requests: SeenRequest[];
   /** Watches open now, by the clients' connections. */
   readonly watches: readonly OpenWatch[];
+  /**
+   * Faults injected so far: requests hit, of a rule with `times`; one for each other rule that hit anything; and connections cut,
+   * the server hidden, a watch spoken into or ended, each time.
+   */
+  readonly injections: number;
   /** Adds a fault; the first that matches wins. Returns what takes it away. */
   inject(rule: FaultRule): () => void;
   /** Cuts all connections that are open now, watches too. */
@@ -75,6 +89,9 @@ export async function startFaultProxy(controlPlane: Pick<ControlPlane, 'url' | '
   const watches: OpenWatch[] = [];
   const rules: ActiveRule[] = [];
   const sockets = new Set<Socket>();
+  const firstLists = new Map<string, { headers: http.IncomingHttpHeaders; body: Buffer }>();
+  let cuts = 0;
+  let injectedBefore = 0;
 
   const server = https.createServer({ cert, key }, (request, response) => {
     handle(request, response).catch(() => request.socket.destroy());
@@ -98,13 +115,25 @@ export async function startFaultProxy(controlPlane: Pick<ControlPlane, 'url' | '
     if (fault?.do === 'refuse') {
       request.resume();
       const body = JSON.stringify(statusObject(fault.code, fault.reason, `injected ${fault.reason}`));
-      response.writeHead(fault.code, { 'content-type': 'application/json' }).end(body);
+      const { retryAfter } = fault;
+      const headers = {
+        'content-type': 'application/json',
+        ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }),
+      };
+      response.writeHead(fault.code, headers).end(body);
       return;
     }
     if (fault?.do === 'delay') await delay(fault.ms);
     if (fault?.do === 'call' && fault.when === 'before') await fault.run();
     if (fault?.do === 'cut' && fault.when === 'before') {
       request.socket.destroy();
+      return;
+    }
+    const listing = `${request.headers.accept} ${request.url}`;
+    const before = fault?.do === 'answerAsBefore' ? firstLists.get(listing) : undefined;
+    if (before !== undefined) {
+      request.resume();
+      response.writeHead(200, before.headers).end(before.body);
       return;
     }
     const answer = await forward(request, response);
@@ -115,6 +144,12 @@ export async function startFaultProxy(controlPlane: Pick<ControlPlane, 'url' | '
       return;
     }
     response.writeHead(answer.statusCode ?? 502, answer.headers);
+    if (seen.kind === 'list' && answer.statusCode === 200 && !firstLists.has(listing)) {
+      const body = await buffer(answer);
+      firstLists.set(listing, { headers: answer.headers, body });
+      response.end(body);
+      return;
+    }
     if (seen.kind !== 'watch' || answer.statusCode !== 200) {
       answer.pipe(response);
       return;
@@ -144,8 +179,14 @@ export async function startFaultProxy(controlPlane: Pick<ControlPlane, 'url' | '
   ): Promise<void> {
     const watch: OpenWatch = {
       request: seen,
-      send: (event) => response.write(eventLine(event)),
-      end: () => response.end(),
+      send(event) {
+        cuts += 1;
+        response.write(eventLine(event));
+      },
+      end() {
+        cuts += 1;
+        response.end();
+      },
     };
     watches.push(watch);
     response.once('close', () => watches.splice(watches.indexOf(watch), 1));
@@ -161,6 +202,7 @@ export async function startFaultProxy(controlPlane: Pick<ControlPlane, 'url' | '
   }
 
   const cutConnections = () => {
+    cuts += 1;
     for (const socket of sockets) socket.destroy();
   };
 
@@ -172,10 +214,14 @@ export async function startFaultProxy(controlPlane: Pick<ControlPlane, 'url' | '
       const active = activate(rule);
       rules.push(active);
       return () => {
+        injectedBefore += active.injections;
         rules.splice(rules.indexOf(active), 1);
       };
     },
     cutConnections,
+    get injections() {
+      return rules.reduce((sum, rule) => sum + rule.injections, cuts + injectedBefore);
+    },
     async setReachable(reachable) {
       if (reachable === server.listening) return;
       if (reachable) {
@@ -192,7 +238,7 @@ export async function startFaultProxy(controlPlane: Pick<ControlPlane, 'url' | '
       if (!server.listening) return;
       const closed = once(server, 'close');
       server.close();
-      cutConnections();
+      for (const socket of sockets) socket.destroy();
       await closed;
     },
   };
@@ -210,6 +256,7 @@ interface ActiveRule {
   readonly fault: Fault;
   /** Events seen by an `edit` fault. */
   events: number;
+  readonly injections: number;
   hits(request: SeenRequest): boolean;
 }
 
@@ -223,6 +270,10 @@ function activate({
   return {
     fault,
     events: 0,
+    get injections() {
+      const hits = Math.max(0, Math.min(matched - skip, times));
+      return Number.isFinite(times) ? hits : Math.min(hits, 1);
+    },
     hits(request) {
       if (!match(request)) return false;
       matched += 1;

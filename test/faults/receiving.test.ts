@@ -10,6 +10,7 @@ import { type MtaProcess, startMta } from '../wire/mta-process.ts';
 import { route } from '../wire/route.ts';
 import { startSink } from '../wire/sink.ts';
 import { message } from '../wire/smtp-client.ts';
+import { recordFaults } from './record.ts';
 
 const domain = 'example.com';
 const keep = keepUntilTestEnds();
@@ -92,6 +93,7 @@ describe('X17: a mail store that fails', () => {
     expect(sink.mails.flatMap(({ to }) => to).sort()).toEqual(
       ['info', 'sales', 'user'].map((user) => `${user}@${domain}`),
     );
+    recordFaults(1);
   });
 
   test('X17: one that is down takes everything when it is back, each mail once', async () => {
@@ -106,6 +108,7 @@ describe('X17: a mail store that fails', () => {
     await emptied(mta);
     const subjects = sink.mails.map(({ data }) => /^Subject: (.*)\r$/m.exec(data)?.[1]).sort();
     expect(subjects).toEqual([0, 1, 2, 3, 4].map((i) => `mail ${i}`));
+    recordFaults(5);
   });
 
   test('X17: one that hangs after the data is given up after the time of its Route, and asked again', async () => {
@@ -118,6 +121,7 @@ describe('X17: a mail store that fails', () => {
     await emptied(mta);
     expect(lmtp.messages()).toBe(2);
     expect(logged(mta, 'failed')).toEqual([]);
+    recordFaults(1);
   });
 
   test('X17: one that answers 250 and drops the connection has the mail once', async () => {
@@ -130,6 +134,7 @@ describe('X17: a mail store that fails', () => {
     expect(await send(mta, ['user'])).toMatch(/^250 /);
     await emptied(mta);
     expect(lmtp.messages()).toBe(1);
+    recordFaults(1);
   });
 });
 
@@ -152,6 +157,7 @@ test('X18, I6: of two copies the one whose server is down is tried again alone',
   archive.behaviour = {};
   await emptied(mta);
   expect([archive.mails.length, store.mails.length]).toEqual([1, 1]);
+  recordFaults(1);
 });
 
 describe('X26: clients that hold up others', () => {
@@ -173,6 +179,7 @@ describe('X26: clients that hold up others', () => {
     }
     expect(await mta.mailbox('local.example', 'user')).toHaveLength(3);
     expect((await mta.get('/readyz')).status).toBe(200);
+    recordFaults(idle);
   });
 
   test('X26: a header of megabytes is refused, a hundred thousand MIME parts are carried or refused, and mail goes on', async () => {
@@ -193,5 +200,6 @@ describe('X26: clients that hold up others', () => {
     expect(many.at(-1)).toMatch(/^(?:250|[45]\d\d) /);
     const after = await (await mta.session()).mail({ to, data: message({ subject: 'after' }) });
     expect(after.at(-1)).toMatch(/^250 /);
+    recordFaults(2);
   });
 });

@@ -8,6 +8,7 @@ import { startOperatorIn } from '../kubernetes/operator.ts';
 import { waitForVerdict } from '../kubernetes/verdict.ts';
 import { mailDomain } from './fixtures.ts';
 import { type SeenRequest, startFaultProxy } from './proxy.ts';
+import { recordFaults } from './record.ts';
 
 const cluster = useControlPlane({ identities: [tenant] });
 let space: TestNamespace;
@@ -103,4 +104,5 @@ test('X5: a pod that restarts while only the secret index is new serves the last
     await victim.stop();
     await proxy.stop();
   }
+  recordFaults(1);
 }, 90_000);

@@ -10,6 +10,7 @@ import { crdFolder, TestNamespace, tenant, waitFor } from '../kubernetes/namespa
 import { startOperatorIn } from '../kubernetes/operator.ts';
 import { verdict, waitForVerdict } from '../kubernetes/verdict.ts';
 import { blockList, mailDomain, renderedObjects, renderedPicture } from './fixtures.ts';
+import { recordFaults } from './record.ts';
 
 const cluster = useControlPlane({ identities: [tenant] });
 let space: TestNamespace;
@@ -62,9 +63,11 @@ const tamperings: Readonly<Record<string, (object: KubeObject) => Promise<unknow
 
 for (const [what, tamper] of Object.entries(tamperings)) {
   test(`X10: a rendered object that was ${what} is restored, and mail flows on`, async () => {
+    let tampered = 0;
     for (const object of await renderedObjects(space)) {
       if (what === 'made immutable' && object.metadata.name.endsWith('-config')) continue;
       await tamper(object);
+      tampered += 1;
       await waitFor(
         `${object.metadata.name} to be restored`,
         () => renderedPicture(space),
@@ -74,10 +77,11 @@ for (const [what, tamper] of Object.entries(tamperings)) {
       expect(await verdict(kubelet.smtpOf('mail-0'), '127.0.0.66', 'bob@a.example')).toMatch(/^550 5\.7\.1 /);
       expect(await verdict(kubelet.smtpOf('mail-0'), '127.0.0.67', 'bob@a.example')).toMatch(/^250 /);
     }
+    recordFaults(tampered);
   });
 }
 
-test('X10: the restoring is told in an event on the StatefulSet', async () => {
+test('the restoring is told in an event on the StatefulSet', async () => {
   const events = await space.admin.list(`/apis/events.k8s.io/v1/namespaces/${space.name}/events`);
   const restored = events.filter((event) => event['reason'] === 'RenderedObjectRestored');
   expect(restored.length).toBeGreaterThan(0);
@@ -122,6 +126,7 @@ test('X10: an object of our name that somebody else made is left alone, and an e
     (now) => isDeepStrictEqual(now, intact),
     10_000,
   );
+  recordFaults(1);
 });
 
 test('X20: 10,000 addresses of a domain, most of them IPv6 in one list, act from its first to its last entry', async () => {
@@ -133,6 +138,7 @@ test('X20: 10,000 addresses of a domain, most of them IPv6 in one list, act from
   for (const peer of ['127.0.0.71', '127.0.0.72']) {
     expect(await verdict(kubelet.smtpOf('mail-0'), peer, 'bob@a.example')).toMatch(/^550 5\.7\.1 /);
   }
+  recordFaults(1);
 });
 
 test('X20: what exceeds the limit of a domain is refused by name; the older list acts on, whole', async () => {
@@ -146,6 +152,7 @@ test('X20: what exceeds the limit of a domain is refused by name; the older list
   expect(text).toMatch(/10,?000/);
   expect(await verdict(kubelet.smtpOf('mail-0'), '127.0.0.72', 'bob@a.example')).toMatch(/^550 5\.7\.1 /);
   await space.kubectl(['delete', 'ipaccesslist', 'long', 'too-many']);
+  recordFaults(1);
 });
 
 test('X20: a ConfigMap as large as one can be (1 MiB of recipients) acts whole, and its neighbours go on', async () => {
@@ -170,4 +177,5 @@ test('X20: a ConfigMap as large as one can be (1 MiB of recipients) acts whole, 
   );
   await space.apply(blockList('block', ['127.0.0.66', '127.0.0.74']));
   await waitForVerdict(kubelet.smtpOf('mail-0'), '127.0.0.74', 'bob@a.example', /^550 5\.7\.1 /);
+  recordFaults(1);
 });

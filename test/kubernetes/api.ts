@@ -26,7 +26,7 @@ const metadata = z.looseObject({
 });
 
 /** Any object, with what the tests look at. */
-const kubeObject = z.looseObject({
+export const kubeObject = z.looseObject({
   metadata: metadata,
   data: z.record(z.string(), z.string()).default({}),
   binaryData: z.record(z.string(), z.string()).default({}),

@@ -16,6 +16,7 @@ import { parseRawObject, summarize } from '../../operator/platform/kubernetes/st
 import type { RenderedMta } from '../../operator/platform/platform.ts';
 import { useControlPlane } from '../cluster/shared.ts';
 import { type FaultProxy, nthWrite, startFaultProxy } from '../faults/proxy.ts';
+import { recordFaults } from '../faults/record.ts';
 import { type KubeObject, paths } from './api.ts';
 import { TestNamespace, tenant } from './namespace.ts';
 
@@ -182,6 +183,7 @@ test.each([true, false])(
     }
     // Two shards and a secret one that are new, both indexes; then the four of these but the public index are pruned or removed.
     expect(writes).toBe(9);
+    recordFaults(writes);
   },
 );
 
@@ -231,4 +233,5 @@ test('X20: two generations of a full shard fit into one object; more is refused 
     /postern-default-01/,
   );
   expect(await loadable()).toBe(full[1]?.bundleHash);
+  recordFaults(1);
 });

@@ -5,6 +5,7 @@ import { namespaceRules } from '../../operator/crd/rbac.ts';
 import type { RunningOperator } from '../../operator/operator.ts';
 import { useControlPlane } from '../cluster/shared.ts';
 import { type FaultProxy, type SeenRequest, startFaultProxy } from '../faults/proxy.ts';
+import { recordFaults } from '../faults/record.ts';
 import { type NameServer, type Resolver, startNameServer, startResolver } from '../parts/bind.ts';
 import { paths } from './api.ts';
 import { Kubelet } from './kubelet.ts';
@@ -155,6 +156,7 @@ test('X9: a deleted key is named, and no other is made while DNS has the old one
   };
   await space.admin.create(paths.core(space.name, 'secrets'), restored);
   await space.waitForCondition('dkimkeys', 'signed', 'Ready', /^True/, 10_000);
+  recordFaults(1);
 });
 
 test('X9: a truncated key and another key are named, and left as they are', async () => {
@@ -178,6 +180,7 @@ test('X9: a truncated key and another key are named, and left as they are', asyn
 
   await space.admin.mergePatch(secretPath('signed'), { data: good });
   await space.waitForCondition('dkimkeys', 'signed', 'Ready', /^True/, 10_000);
+  recordFaults(2);
 });
 
 test('K5: secretRetention: Delete lets the Secret go after its DkimKey, not with one that is replaced', async () => {

@@ -117,7 +117,12 @@ const container = {
   ],
 };
 
-function statefulSetObject(mta: string, replicas: number, labels: Record<string, string>): unknown {
+/** As the tenant chart makes it. */
+export function statefulSetObject(
+  mta: string,
+  replicas: number,
+  labels: Record<string, string> = {},
+): unknown {
   const podLabels = { 'postern.dev/mta': mta };
   return {
     apiVersion: 'apps/v1',
@@ -133,7 +138,8 @@ function statefulSetObject(mta: string, replicas: number, labels: Record<string,
   };
 }
 
-function podObject(name: string, mta: string, owner: KubeObject): unknown {
+/** As the StatefulSet controller makes it. */
+export function podObject(name: string, mta: string, owner: KubeObject): unknown {
   return {
     apiVersion: 'v1',
     kind: 'Pod',

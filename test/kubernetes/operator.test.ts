@@ -8,6 +8,7 @@ import * as z from 'zod';
 import type { RunningOperator } from '../../operator/operator.ts';
 import { useControlPlane } from '../cluster/shared.ts';
 import { blockList, mailDomain } from '../faults/fixtures.ts';
+import { recordFaults } from '../faults/record.ts';
 import { paths } from './api.ts';
 import { Kubelet } from './kubelet.ts';
 import { crdFolder, TestNamespace, tenant, waitFor } from './namespace.ts';
@@ -142,6 +143,7 @@ test('X24: an operator that may see nothing more of a namespace lets its Routes 
   );
   await revokeWholeCluster(space);
   other.admin.close();
+  recordFaults(1);
 });
 
 test('OP12: the program ends within 10 s of SIGTERM, with code 0', async () => {

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import * as z from 'zod';
 import { type OperatorOptions, type RunningOperator, startOperator } from '../../operator/operator.ts';
 import { type Child, startChild } from '../cluster/child.ts';
+import { freePort } from '../cluster/free-port.ts';
 import type { TestNamespace } from './namespace.ts';
 
 const operatorMain = fileURLToPath(new URL('../../operator/main.ts', import.meta.url));
@@ -34,7 +35,7 @@ export async function startOperatorIn(
 }
 
 /** Reconciles so far of an operator, well ended or not. */
-export async function reconcilesOf({ httpPort }: RunningOperator): Promise<number> {
+export async function reconcilesOf({ httpPort }: Pick<RunningOperator, 'httpPort'>): Promise<number> {
   const metrics = await (await fetch(`http://127.0.0.1:${httpPort}/metrics`)).text();
   return [...metrics.matchAll(/^postern_reconcile_total\{.*\} (\d+)$/gm)].reduce(
     (sum, [, count]) => sum + Number(count),
@@ -48,6 +49,7 @@ type LogLine = z.infer<typeof logLine>;
 
 export interface OperatorProcess extends Child {
   readonly lines: readonly LogLine[];
+  readonly httpPort: number;
 }
 
 /**
@@ -65,7 +67,9 @@ export async function startOperatorProcess(
 ): Promise<OperatorProcess> {
   const lines: LogLine[] = [];
   const kubeconfig = await space.operatorKubeconfig(server);
-  const args = [operatorMain, '--kubeconfig', kubeconfig, '--http', '127.0.0.1:0', '--resolver', resolver];
+  const httpPort = await freePort();
+  const http = `127.0.0.1:${httpPort}`;
+  const args = [operatorMain, '--kubeconfig', kubeconfig, '--http', http, '--resolver', resolver];
   const child = startChild(process.execPath, [...args, ...flags], {
     name: 'operator',
     graceTenths,
@@ -74,5 +78,5 @@ export async function startOperatorProcess(
       if (line.startsWith('{')) lines.push(logLine.parse(JSON.parse(line)));
     },
   });
-  return Object.assign(child, { lines });
+  return Object.assign(child, { lines, httpPort });
 }

@@ -1,9 +1,10 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { secretIndexFile } from '../../bundle/shard-index.ts';
 import { bundleOf, domainPolicy, list, recipients } from '../../policy/fixture.ts';
+import { recordFaults } from '../faults/record.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
 import { policyFiles, sha256 } from './policy-files.ts';
@@ -30,6 +31,8 @@ async function verdict(mta: MtaProcess): Promise<string> {
 }
 
 describe('X9: a policy on disk that cannot be used', () => {
+  // One each.
+  afterEach(() => recordFaults(1));
   let mta: MtaProcess;
   beforeAll(async () => {
     mta = await startMta({ bundle: good });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { bundleOf, domainPolicy } from '../../policy/fixture.ts';
+import { recordFaults } from '../faults/record.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
 import { route } from './route.ts';
@@ -84,6 +85,7 @@ test('X14: a full or read-only queue gives 451, never 550 or 250; readiness fall
   await eventually(async () => (await readyReason()) === 'Ready', 'readiness returns');
   expect(await sendOne(100_000)).toMatch(/^250 /);
   await eventually(() => sink.mails.length === 4, 'exactly the accepted mail was delivered');
+  recordFaults(1);
 });
 
 test('X14: a message that is too large for what is left leaves nothing behind', async () => {
@@ -96,6 +98,7 @@ test('X14: a message that is too large for what is left leaves nothing behind', 
   expect(await files()).toEqual([]);
   expect(await sendOne()).toMatch(/^250 /);
   await eventually(() => sink.mails.length === 2, 'delivered');
+  recordFaults(1);
 });
 
 test('X14: a queue that is gone gives 451', async () => {
@@ -104,4 +107,5 @@ test('X14: a queue that is gone gives 451', async () => {
   expect(await sendOne()).toMatch(/^45[12] 4\.3\.0 /);
   await mkdir(queue);
   expect(await sendOne()).toMatch(/^250 /);
+  recordFaults(1);
 });

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { PolicyBundle, SecretBundle } from '../../bundle/policy-bundle.ts';
 import { bundleOf, domainPolicy } from '../../policy/fixture.ts';
 import { makeKey, publish } from '../dkim/keys.ts';
+import { recordFaults } from '../faults/record.ts';
 import { verifiers } from '../parts/dkim-verifiers.ts';
 import { accountOf, signIn } from './account.ts';
 import { makeCertificate } from './certificate.ts';
@@ -220,6 +221,7 @@ describe('a key that is in the policy and not in the pod', () => {
     await mta.loadPolicy(bundleWith({ keys: [lost, rsa] }), secrets);
     expect(await submit(message({ from: 'user@a.example' }))).toMatch(/^451 4\.3\.0 /);
     expect(await mta.queued()).toEqual([]);
+    recordFaults(1);
   });
 
   test('X9: another key under its name counts as missing', async () => {
@@ -230,6 +232,7 @@ describe('a key that is in the policy and not in the pod', () => {
     await mta.loadPolicy(bundleWith({ keys: [lost] }), right);
     expect(await submit(message({ from: 'user@a.example' }))).toMatch(/^250 /);
     expect(await arrived()).toMatch(/\bs=lost;/);
+    recordFaults(1);
   });
 
   test('X9, K16: signs on with it if only its Secret is lost', async () => {
@@ -238,6 +241,7 @@ describe('a key that is in the policy and not in the pod', () => {
     const data = await arrived();
     const { records: published } = publish(lost);
     expect(await verifiers.mailauth(Buffer.from(data, 'latin1'), published)).toEqual(['lost=pass']);
+    recordFaults(1);
   });
 
   test('no private key reaches the log', () => {

@@ -2,9 +2,10 @@ import { expect, test } from 'vitest';
 import { isOutage } from './outage.ts';
 import { ApiError } from './runtime/api-error.ts';
 
-test('no answer and 5xx are an outage, a refusal is none', () => {
+test('no answer, 5xx and 429 are an outage, a refusal is none', () => {
   expect(isOutage(new ApiError(0, 'Unreachable', 'x'))).toBe(true);
   expect(isOutage(new ApiError(503, 'ServiceUnavailable', 'x'))).toBe(true);
+  expect(isOutage(new ApiError(429, 'TooManyRequests', 'x'))).toBe(true);
   expect(isOutage(new ApiError(409, 'Conflict', 'x'))).toBe(false);
   expect(isOutage(new ApiError(0, 'Aborted', 'x'))).toBe(false);
   expect(isOutage(new TypeError('x'))).toBe(false);

@@ -1,8 +1,8 @@
 import { ApiError, causesOf } from './runtime/api-error.ts';
 
 /**
- * Whether a reconcile failed only because the API server is not there, or not well: no answer, or 5xx. What it refuses (4xx) is no
- * outage, and trying that again soon does not help.
+ * Whether a reconcile failed only because the API server is not there, or not well: no answer, 5xx, or 429. What else it refuses (4xx)
+ * is no outage, and trying that again soon does not help.
  */
 export function isOutage(error: unknown): boolean {
   const causes = causesOf(error);
@@ -10,5 +10,6 @@ export function isOutage(error: unknown): boolean {
 }
 
 function isOneOfAnOutage(error: unknown): boolean {
-  return error instanceof ApiError && error.reason !== 'Aborted' && (error.code === 0 || error.code >= 500);
+  if (!(error instanceof ApiError) || error.reason === 'Aborted') return false;
+  return error.code === 0 || error.code === 429 || error.code >= 500;
 }

@@ -110,17 +110,24 @@ export class KubernetesPlatform implements Platform {
   }
 
   async deliver(namespace: string, mta: RenderedMta, signal: AbortSignal): Promise<void> {
-    const { operator, now } = this.options;
-    const { client } = operator;
     const tenant = this.tenant(namespace);
     // It would be refused, and the pods are going.
     if (tenant.ownNamespace.isTerminating) return;
+    await tenant.noteRefusal(`mta/${mta.mta}`, () => this.deliverTo(tenant, mta, signal));
+  }
+
+  private async deliverTo(tenant: Tenant, mta: RenderedMta, signal: AbortSignal): Promise<void> {
+    const { operator, now } = this.options;
+    const { client } = operator;
+    const { namespace } = tenant;
     const cache = cacheOf(tenant);
     const [workload, ...others] = tenant.workloads(this.options.class).get(mta.mta) ?? [];
     if (workload === undefined || others.length > 0) return;
     const owner: Owner = { mta: mta.mta, name: workload.name, uid: workload.uid };
     const pods = tenant.observed.get(mta.mta) ?? [];
+    await ensureStateToken(client, cache, owner, signal);
     await noteQueues(client, namespace, tenant.queueClaimsOf(workload), signal);
+
     const allLoaded = pods.every((pod) => hasLoaded(pod, mta.bundleHash));
     const target = {
       client,
@@ -128,10 +135,7 @@ export class KubernetesPlatform implements Platform {
       configMaps: cache.renderedConfigMaps,
       secrets: cache.renderedSecrets,
     };
-    const { wroteHot, refused, restored } = await tenant.noteRefusal(`mta/${mta.mta}`, async () => {
-      await ensureStateToken(client, cache, owner, signal);
-      return deliverObjects(target, mta, owner, allLoaded, signal);
-    });
+    const { wroteHot, refused, restored } = await deliverObjects(target, mta, owner, allLoaded, signal);
     this.tell(workload, 'RenderedObjectRefused', refused);
     this.tell(
       workload,

@@ -15,9 +15,18 @@ export class ApiError extends Error {
   readonly reason: string;
   /** `Status.details.causes`: one entry per wrong field, or per conflicting field manager. */
   readonly causes: readonly ErrorCause[];
+  /** Milliseconds that the server wants us to wait (Retry-After), if it said so. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(code: number, reason: string, message: string, causes: readonly ErrorCause[] = []) {
+  constructor(
+    code: number,
+    reason: string,
+    message: string,
+    causes: readonly ErrorCause[] = [],
+    retryAfterMs?: number,
+  ) {
     super(message);
+    this.retryAfterMs = retryAfterMs;
     this.code = code;
     this.reason = reason;
     this.causes = causes;
@@ -30,16 +39,18 @@ export class ApiError extends Error {
  * @param status The parsed body, whatever it is: proxies in between answer with other things.
  * @param code HTTP status of the answer, used where the body does not name one.
  * @param what Method and path, to begin the message with.
+ * @param retryAfter Value of the header, in seconds; a date is not read.
  */
-export function errorFromStatus(status: unknown, code: number, what: string): ApiError {
-  if (!isRecord(status)) return new ApiError(code, 'Unknown', `${what}: HTTP ${code}`);
+export function errorFromStatus(status: unknown, code: number, what: string, retryAfter = ''): ApiError {
+  const retryAfterMs = /^\d{1,5}$/.test(retryAfter) ? Number(retryAfter) * 1_000 : undefined;
+  if (!isRecord(status)) return new ApiError(code, 'Unknown', `${what}: HTTP ${code}`, [], retryAfterMs);
   const message = typeof status['message'] === 'string' ? status['message'] : `HTTP ${code}`;
   const reason =
     typeof status['reason'] === 'string' && status['reason'] !== '' ? status['reason'] : 'Unknown';
   const ownCode = typeof status['code'] === 'number' ? status['code'] : code;
   const details = isRecord(status['details']) ? status['details'] : {};
   const causes = Array.isArray(details['causes']) ? details['causes'].filter(isRecord).map(readCause) : [];
-  return new ApiError(ownCode, reason, `${what}: ${message}`, causes);
+  return new ApiError(ownCode, reason, `${what}: ${message}`, causes, retryAfterMs);
 }
 
 function readCause(cause: Record<string, unknown>): ErrorCause {
@@ -62,6 +73,14 @@ export function isNotFound(error: unknown): boolean {
 /** What went wrong in one or in several things that were tried together. */
 export function causesOf(failure: unknown): readonly unknown[] {
   return failure instanceof AggregateError ? failure.errors.flatMap(causesOf) : [failure];
+}
+
+/** Milliseconds that the server wants us to wait before we ask again; 0 if it did not say. */
+export function retryAfterOf(failure: unknown): number {
+  return Math.max(
+    0,
+    ...causesOf(failure).map((cause) => (cause instanceof ApiError ? (cause.retryAfterMs ?? 0) : 0)),
+  );
 }
 
 /** `true` if the caller may not do it, or nobody may now. */

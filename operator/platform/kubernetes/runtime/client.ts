@@ -183,7 +183,7 @@ async function readAnswer(response: http.IncomingMessage, what: string): Promise
       throw new ApiError(0, 'Unreadable', `${what}: the answer is not JSON`);
     return body;
   }
-  throw errorFromStatus(body, code, what);
+  throw errorFromStatus(body, code, what, response.headers['retry-after']);
 }
 
 async function* parseLines(response: http.IncomingMessage): AsyncGenerator<unknown, void, void> {
@@ -218,7 +218,7 @@ function asApiError(error: unknown, what: string, timedOut: boolean): ApiError {
   if (error instanceof ApiError)
     return error.message.startsWith(what)
       ? error
-      : new ApiError(error.code, error.reason, `${what}: ${error.message}`, error.causes);
+      : new ApiError(error.code, error.reason, `${what}: ${error.message}`, error.causes, error.retryAfterMs);
   const message = error instanceof Error ? error.message : String(error);
   if (timedOut) return new ApiError(0, 'Timeout', `${what}: no answer in time`);
   if (error instanceof Error && error.name === 'AbortError')

@@ -1,6 +1,6 @@
 // A cache of one kind of object that follows the API server for ever: LIST once, WATCH from there, and whatever happens to
 // the connection, get back to a true picture without asking more than needed.
-import { ApiError, errorFromStatus, isExpired, isForbidden, isNotFound } from './api-error.ts';
+import { ApiError, errorFromStatus, isExpired, isForbidden, isNotFound, retryAfterOf } from './api-error.ts';
 import { streamBackoff } from './backoff.ts';
 import type { ApiClient } from './client.ts';
 import { type Clock, pause } from './clock.ts';
@@ -12,7 +12,10 @@ const PAGE_SIZE = 500;
 const LIST_TIMEOUT_MS = 60_000;
 /** The server ends a watch after this time, drawn anew for each, so that watches do not come back in step. */
 const WATCH_SECONDS = { shortest: 240, longest: 360 };
-/** The server sends a bookmark each minute: a connection that is silent for longer is dead (half-open TCP). */
+/**
+ * The server sends a bookmark each minute, once anything has happened to the kind since it started: a connection that is silent for
+ * longer may be dead (half-open TCP), and is taken up again where it was.
+ */
 const DEFAULT_IDLE_MS = 90_000;
 /** Heals an event that never came within 5 minutes (10 % of jitter below it). */
 const DEFAULT_RESYNC_MS = 290_000;
@@ -169,6 +172,7 @@ export function startInformer<T>(options: InformerOptions<T>): Informer<T> {
   async function follow(): Promise<void> {
     while (!stopping.signal.aborted) {
       let failed = false;
+      let atLeastMs = 0;
       try {
         if (resourceVersion === undefined || clock.now() >= relistAt) await relist();
         const opened = clock.now();
@@ -180,9 +184,10 @@ export function startInformer<T>(options: InformerOptions<T>): Informer<T> {
         if (isExpired(error)) resourceVersion = undefined;
         refused = isForbidden(error) || isNotFound(error);
         failed = true;
+        atLeastMs = retryAfterOf(error);
         report(error);
       }
-      if (failed) await pause(clock, backoff(), stopping.signal);
+      if (failed) await pause(clock, Math.max(backoff(), atLeastMs), stopping.signal);
     }
     failSynced(new Error(`the informer of ${path} was stopped before it was synced`));
   }

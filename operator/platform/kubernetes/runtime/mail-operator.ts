@@ -14,7 +14,7 @@
 import { createRequire } from 'node:module';
 import type { ResourceEvent, ResourceMeta } from '@dot-i/k8s-operator';
 import { KubeConfig } from '@kubernetes/client-node';
-import { causesOf, isConflict, isForbidden, isSilence } from './api-error.ts';
+import { ApiError, causesOf, isConflict, isForbidden, isSilence } from './api-error.ts';
 import { type ApiClient, createApiClient, patchTypes } from './client.ts';
 import type { Clock } from './clock.ts';
 import { type Informer, startInformer } from './informer.ts';
@@ -81,6 +81,8 @@ export interface MailOperatorOptions {
   readonly init: (operator: MailOperator) => Promise<void>;
   /** Brings one key's world in line. It reads only the caches. */
   readonly reconcile: (key: string, signal: AbortSignal) => Promise<ReconcileResult>;
+  /** Asked before each write: one that is no longer the leader must not make it. Always, by default. */
+  readonly mayWrite?: () => boolean;
   /** See InformerOptions; shorter in tests. */
   readonly resyncMs?: number;
   readonly idleMs?: number;
@@ -99,7 +101,7 @@ export class MailOperator extends Operator {
     super(options.log);
     // The base class has a placeholder, and lets nobody choose.
     this.kubeConfig = options.kubeConfig;
-    this.client = createApiClient(options.kubeConfig);
+    this.client = fence(createApiClient(options.kubeConfig), options.mayWrite);
     this.queue = createWorkQueue(options.clock);
     this.#options = options;
   }
@@ -290,6 +292,18 @@ export class MailOperator extends Operator {
     this.queue.shutDown();
     this.client.close();
   }
+}
+
+/** A process that was stopped in the middle of its writes must not go on with them when it wakes up. */
+function fence(client: ApiClient, mayWrite: () => boolean = () => true): ApiClient {
+  return {
+    ...client,
+    async request(method, path, options) {
+      if (method !== 'GET' && !mayWrite())
+        throw new ApiError(0, 'Aborted', `${method} ${path}: the Lease is not ours any more`);
+      return client.request(method, path, options);
+    },
+  };
 }
 
 /** A cache that lags behind is nobody's fault and heals by itself; a right that is missing is for others to give. */
