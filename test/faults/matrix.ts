@@ -77,7 +77,7 @@ export const matrix: readonly Fault[] = [
   {
     id: 'X19',
     fault:
-      '1,000 objects of 100 tenants with 10,000 allowed and 10,000 blocked addresses each; one list changes; the leader is killed',
+      '1,000 objects of 100 tenants, each with lists of addresses (two with 10,000 allowed and 10,000 blocked); one entry changes; the leader is killed',
     holds: 'Only the objects of that tenant are written; the new leader writes nothing',
   },
   {

@@ -1,4 +1,4 @@
-// Runs every test that carries an X id and writes docs/reliability.md from what they injected: `make reliability`.
+// Runs every test that carries an X id and writes docs/reliability.md from what they injected: `make reliability`. Arguments go to vitest.
 import { spawnSync } from 'node:child_process';
 import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -67,7 +67,14 @@ function run(suites: readonly string[]): Shown[] {
   const output = join(folder, 'report.json');
   const records = join(folder, 'records');
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
-  const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${output}`, ...suites];
+  const args = [
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${output}`,
+    ...process.argv.slice(2),
+    ...suites,
+  ];
   spawnSync(process.execPath, [vitest, ...args], {
     cwd: root,
     stdio: 'inherit',
