@@ -59,6 +59,11 @@ export const matrix: readonly Fault[] = [
     holds: 'What was answered 250 is delivered once; no 5xx; the successor has the queue',
   },
   {
+    id: 'X13',
+    fault: 'Power lost after a 250 (seen by strace: what the kernel was asked for, and in which order)',
+    holds: 'File written to the disk, renamed, directory synchronised, and only then 250',
+  },
+  {
     id: 'X14',
     fault: 'Queue full, read-only, or gone',
     holds: '451, never 550 or 250; readiness falls; no restart is needed',
@@ -67,6 +72,12 @@ export const matrix: readonly Fault[] = [
     id: 'X15',
     fault: 'Name servers that fail, time out, or answer nonsense',
     holds: 'The right reason for each; no verified key is called unverified; no busy loop',
+  },
+  {
+    id: 'X16',
+    fault:
+      'MX records that fail, are null, lead to loopback or private addresses, or to servers that are dead or too many',
+    holds: 'Waits or fails as RFC 5321 and 7505 say; nothing goes to an address that is not public',
   },
   {
     id: 'X17',
@@ -104,6 +115,11 @@ export const matrix: readonly Fault[] = [
     id: 'X24',
     fault: 'A namespace deleted, with and without an operator, and made again',
     holds: 'It ends; it is forgotten; made again, it is served again',
+  },
+  {
+    id: 'X25',
+    fault: 'The clock of an MTA is set two hours forward, and back',
+    holds: 'No mass retry, no mass expiry, nothing is held up',
   },
   {
     id: 'X26',

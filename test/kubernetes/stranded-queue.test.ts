@@ -1,11 +1,14 @@
 // Mail on the volume of a pod that was scaled away: the operator says so, and remembers what the pod said at its end.
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { RunningOperator } from '../../operator/operator.ts';
 import { useControlPlane } from '../cluster/shared.ts';
+import { recordFaults } from '../faults/record.ts';
 import { paths } from './api.ts';
 import { Kubelet } from './kubelet.ts';
 import { crdFolder, TestNamespace, tenant, waitFor } from './namespace.ts';
 import { startOperatorIn } from './operator.ts';
+
+afterEach(() => recordFaults(2));
 
 const cluster = useControlPlane({ identities: [tenant] });
 let space: TestNamespace;

@@ -1,8 +1,9 @@
 import { readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeAll, expect, test } from 'vitest';
 import { queuePage } from '../../bundle/queue.ts';
 import { bundleOf, domainPolicy } from '../../policy/fixture.ts';
+import { recordFaults } from '../faults/record.ts';
 import { ensureDebianParts } from '../parts/install.ts';
 import { eventually } from './eventually.ts';
 import { keepUntilTestEnds } from './kept.ts';
@@ -10,6 +11,8 @@ import { prepareMta } from './mta-process.ts';
 import { route } from './route.ts';
 import { startSink } from './sink.ts';
 import { message } from './smtp-client.ts';
+
+afterEach(() => recordFaults(2));
 
 const keep = keepUntilTestEnds();
 beforeAll(() => ensureDebianParts(['faketime']), 600_000);

@@ -1,8 +1,9 @@
 // What the kernel is asked for, seen by strace: the page cache hides from every other test what a power failure would take.
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeAll, expect, test } from 'vitest';
 import { bundleOf, domainPolicy, rule } from '../../policy/fixture.ts';
+import { recordFaults } from '../faults/record.ts';
 import { ensureDebianParts } from '../parts/install.ts';
 import { eventually } from './eventually.ts';
 import { keepUntilTestEnds } from './kept.ts';
@@ -10,6 +11,8 @@ import { type MtaProcess, prepareMta } from './mta-process.ts';
 import { route } from './route.ts';
 import { startSink } from './sink.ts';
 import { message } from './smtp-client.ts';
+
+afterEach(() => recordFaults(1));
 
 const keep = keepUntilTestEnds();
 beforeAll(() => ensureDebianParts(['strace']), 600_000);

@@ -5,11 +5,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type QueuedMail, queuePage } from '../../bundle/queue.ts';
 import { bundleOf, domainPolicy } from '../../policy/fixture.ts';
+import { recordFaults } from '../faults/record.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, startMta } from './mta-process.ts';
 import { route } from './route.ts';
 import { type Sink, startSink } from './sink.ts';
 import { message } from './smtp-client.ts';
+
+afterEach(() => recordFaults(1));
 
 const token = 'open sesame';
 const later = { mail: () => '451 4.3.0 later' };

@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { DomainPolicy } from '../../bundle/domain-policy.ts';
 import type { PolicyBundle, SecretBundle } from '../../bundle/policy-bundle.ts';
 import { bundleOf, domainPolicy, rule } from '../../policy/fixture.ts';
+import { recordFaults } from '../faults/record.ts';
 import { type NameServer, startNameServer } from '../parts/bind.ts';
 import { accountOf, signIn } from './account.ts';
 import { makeCertificate } from './certificate.ts';
@@ -11,6 +12,8 @@ import { noSecrets } from './policy-files.ts';
 import { route } from './route.ts';
 import { type Sink, startSink } from './sink.ts';
 import { message } from './smtp-client.ts';
+
+afterEach(() => recordFaults(1));
 
 const user = 'user@a.example';
 const secrets: SecretBundle = {
