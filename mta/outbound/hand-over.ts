@@ -12,9 +12,10 @@ const atATime = 8;
 const pollMs = 50;
 /** Milliseconds that another pod has to write one mail and answer; it may have as many mails to take as we have to give. */
 const answerMs = 10_000;
-/** Milliseconds until somebody is asked again where nobody could take a mail just now, and how often the name may lead to nobody. */
+/** Milliseconds until somebody is asked again where nobody could take a mail just now. */
 const againMs = 500;
-const lonelyTimes = 4;
+/** Milliseconds without anybody who takes a mail after which nobody is expected: a single pod that is replaced at the same time needs some. */
+const lonelyMs = 15_000;
 
 /** What came of offering a mail: whoever refuses it will not take it later either. */
 type Offer = 'taken' | 'refused' | 'later';
@@ -47,8 +48,10 @@ export class HandOver {
   /** Files that a pod has refused. */
   private readonly refused = new Set<string>();
   private peers: readonly ListenAddress[] = [];
-  /** How often the name was looked up since somebody last took a mail. */
-  private lonely = 0;
+  /** When somebody last took a mail; milliseconds since the epoch. */
+  private lastTaken = 0;
+  /** Mails that are being offered. */
+  private offering = 0;
   private looking: Promise<void> | undefined;
 
   constructor(parts: HandOverParts) {
@@ -56,16 +59,16 @@ export class HandOver {
   }
 
   /**
-   * Runs until nothing waits any more and `settled` says that nothing more will, until nobody is there to take it, or until the
-   * deadline. Never throws.
+   * Runs until nothing waits any more and `settled` says that nothing more will, until nobody takes anything for a while, or until
+   * the deadline. Never throws.
    *
    * @param deadline milliseconds since the epoch.
    * @param settled whether deliveries that may yet be put off have ended.
    */
   async run(deadline: number, settled: () => boolean): Promise<void> {
     try {
+      this.lastTaken = Date.now();
       await this.findPeers();
-      if (this.peers.length === 0) return;
       await Promise.all(Array.from({ length: atATime }, () => this.work(deadline, settled)));
       await this.sync.sync(this.parts.directory);
     } catch (error) {
@@ -75,21 +78,24 @@ export class HandOver {
 
   private async work(deadline: number, settled: () => boolean): Promise<void> {
     const waiting = this.parts.outbound.temp_fail_queue;
-    while (Date.now() < deadline && this.lonely < lonelyTimes) {
+    while (Date.now() < Math.min(deadline, this.lastTaken + lonelyMs)) {
       const isLast = settled();
       const next = waiting.queue.find(({ id }) => !this.refused.has(id));
       if (next === undefined) {
         if (isLast) return;
+        if (this.offering === 0) this.lastTaken = Date.now();
         await delay(pollMs);
         continue;
       }
       waiting.discard(next.id);
+      this.offering += 1;
       const offer = await this.offer(next.id).catch((error: unknown): Offer => {
         this.parts.problem(`${next.id}: ${describe(error)}`);
         return 'refused';
       });
+      this.offering -= 1;
       if (offer === 'taken') {
-        this.lonely = 0;
+        this.lastTaken = Date.now();
         continue;
       }
       if (offer === 'refused') this.refused.add(next.id);
@@ -152,7 +158,6 @@ export class HandOver {
   }
 
   private async lookUp(): Promise<void> {
-    this.lonely += 1;
     const mine = new Set(
       Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => address)),
     );

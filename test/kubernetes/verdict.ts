@@ -28,7 +28,8 @@ export function waitForVerdict(
 ): Promise<string> {
   return waitFor(
     `the verdict of ${at.host} on ${recipient} from ${localAddress} to be ${expected}`,
-    () => verdict(at, localAddress, recipient),
+    // Nobody listens yet, or kube-proxy has not heard of the Service.
+    () => verdict(at, localAddress, recipient).catch(String),
     (reply) => expected.test(reply),
     deadlineMs,
   );
