@@ -1,7 +1,7 @@
 # Postern's front door. `make help` lists the verbs; each is one script of package.json or of a folder named below.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-parts unit check generate verify format differential fuzz reliability bench bench-cluster image e2e release clean
+.PHONY: help install quickstart test test-parts unit check generate verify format differential fuzz reliability bench image e2e release clean
 
 NPM := npm --no-fund --no-audit --loglevel=error
 VERSION ?= 0.1.0
@@ -57,9 +57,6 @@ reliability: $(STAMP) test-parts ## Inject every fault of docs/reliability.md, a
 
 bench: $(STAMP) ## Measure the figures of docs/performance.md, as ratios in one run (ONLY=Q1,Q3)
 	@npm run --silent bench -- $(if $(ONLY),--only '$(ONLY)')
-
-bench-cluster: $(STAMP) ## Measure on a cluster node (root; Q7 to Q10 of docs/performance.md)
-	@npm run --silent bench:cluster
 
 image: ## Build the container image (needs Docker)
 	docker build --tag postern:$(VERSION) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED) .
