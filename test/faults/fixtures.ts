@@ -61,7 +61,7 @@ export async function renderedObjects(space: TestNamespace): Promise<KubeObject[
 }
 
 /** What differs between two runs that are equal: times, and everything that is derived from a new key. */
-const fleeting = new Set(['lastTransitionTime', 'dnsRecord', 'publicKeySHA256']);
+const fleeting = new Set(['neverHitCount', 'lastTransitionTime', 'dnsRecord', 'publicKeySHA256']);
 
 /** Statuses of all objects of a kind, without what is fleeting. */
 export async function statusPicture(space: TestNamespace, plural: string): Promise<unknown[]> {

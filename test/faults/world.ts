@@ -172,6 +172,13 @@ export class World {
       await waitForVerdict(smtp, peer, 'bob@a.example', /^550 5\.7\.1 /);
     }
     expect(await verdict(smtp, '127.0.2.1', 'bob@a.example')).toMatch(/^250 /);
+    // The MTA tells of the first entry that mail has met at once, and of more ten minutes later.
+    await waitFor(
+      `${what}: an entry that mail has met`,
+      () => space.admin.get(paths.postern(space.name, 'ipaccesslists', 'block')),
+      (list) => Number(list?.status?.['neverHitCount']) < 2,
+      settled,
+    );
     const versions = await space.versions();
     const reconciles = await reconcilesOf(operator);
     await waitFor(
