@@ -380,6 +380,8 @@ describe('commands on a namespace', () => {
       accepted: 20,
       reports: 2,
       found: 4,
+      adopted: 2,
+      handedOver: 2,
       delivered: 16,
       bounced: 2,
       ledger: 2,
