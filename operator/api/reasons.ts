@@ -456,7 +456,7 @@ export const conditionTypes = {
     warning: true,
     reasons: {
       QueueStranded: isTrue(
-        'Scale the MTA up again: its pod delivers the queue, or hands it over when you scale down. Or delete the claim, and the mail.',
+        'Scale the MTA up again: its pod delivers the queue, or hands it over when you scale down; or delete the claim, and the mail with it.',
       ),
     },
   },

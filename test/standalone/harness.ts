@@ -11,6 +11,8 @@ import { fetchPodState } from '../../operator/observe/pod-state.ts';
 const program = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 /** Longest wait for anything, milliseconds: the machine may be busy with other tests. */
 const patienceMs = 60_000;
+/** Milliseconds after which a process that was told to end is held to have forgotten it: its MTA has less to drain. */
+const stopMs = 45_000;
 
 export interface StandaloneSetup {
   /** Where state goes; removed by the caller. */
@@ -115,7 +117,11 @@ export async function startStandalone(setup: StandaloneSetup): Promise<RunningSt
     stop: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
       child.kill('SIGTERM');
-      const [code] = await once(child, 'exit');
+      const end = once(child, 'exit', { signal: AbortSignal.timeout(stopMs) });
+      const [code] = await end.catch((cause: unknown) => {
+        child.kill('SIGKILL');
+        throw new Error(`postern standalone has not ended ${stopMs} ms after SIGTERM:\n${output}`, { cause });
+      });
       return code;
     },
   };

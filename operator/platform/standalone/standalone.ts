@@ -223,7 +223,8 @@ export class Standalone {
 
   private setAlarm(due: number | undefined): void {
     clearTimeout(this.alarm);
-    if (due === undefined) return;
+    // A reconcile that was under way when the end came must not keep the process alive.
+    if (due === undefined || this.stopping.signal.aborted) return;
     const wait = Math.min(Math.max(due - this.options.now(), 0), longestTimerMs);
     this.alarm = setTimeout(() => this.enqueue(), wait);
   }
