@@ -1,60 +1,29 @@
 // Mail on the volume of a pod that was scaled away: the operator says so, and remembers what the pod said at its end.
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import type { RunningOperator } from '../../operator/operator.ts';
-import { useControlPlane } from '../cluster/shared.ts';
+import { afterEach, expect, test } from 'vitest';
 import { recordFaults } from '../faults/record.ts';
 import { paths } from './api.ts';
-import { Kubelet } from './kubelet.ts';
-import { crdFolder, TestNamespace, tenant, waitFor } from './namespace.ts';
-import { startOperatorIn } from './operator.ts';
+import { waitFor } from './namespace.ts';
+import { useServedDomain } from './served.ts';
 
 afterEach(() => recordFaults(2));
 
-const cluster = useControlPlane({ identities: [tenant] });
-let space: TestNamespace;
-let kubelet: Kubelet;
-let operator: RunningOperator;
+const served = useServedDomain('stranded', 'mail-default-0');
 
-beforeAll(async () => {
-  await cluster.current.installCrds(crdFolder);
-  space = await TestNamespace.prepare(cluster.current, await cluster.freshNamespace('stranded'));
-  kubelet = await Kubelet.start(space.admin, space.name, 'default', 1);
-  await kubelet.addPod('mail-default-0');
-  operator = await startOperatorIn(space, { slowPollMs: 500 });
-  await space.apply({
-    apiVersion: 'postern.dev/v1alpha1',
-    kind: 'MailDomain',
-    metadata: { name: 'here' },
-    spec: {
-      domain: 'here.example',
-      mailbox: { maildir: {} },
-      recipients: { mode: 'List', addresses: ['bob'] },
-    },
-  });
-  await space.waitForCondition('maildomains', 'here', 'Ready', /^True/);
-});
-
-afterAll(async () => {
-  await operator?.stop();
-  await kubelet?.stop();
-  space?.admin.close();
-});
-
-const claimPath = () => paths.core(space.name, 'persistentvolumeclaims', 'spool-mail-default-1');
-const podPath = () => paths.core(space.name, 'pods', 'mail-default-1');
+const claimPath = () => paths.core(served.space.name, 'persistentvolumeclaims', 'spool-mail-default-1');
+const podPath = () => paths.core(served.space.name, 'pods', 'mail-default-1');
 const stranded = (expected: RegExp) =>
-  space.waitForCondition('maildomains', 'here', 'QueueStranded', expected);
+  served.space.waitForCondition('maildomains', 'here', 'QueueStranded', expected);
 const noted = (expected: string | undefined) =>
   waitFor(
     `the note ${expected} on the claim`,
-    async () => (await space.admin.get(claimPath()))?.metadata.annotations['postern.dev/queued'],
+    async () => (await served.space.admin.get(claimPath()))?.metadata.annotations['postern.dev/queued'],
     (value) => value === expected,
   );
 
 /** The life of the second pod: made, ended with these last words, and taken away. */
 async function liveAndDie(message: string | undefined): Promise<void> {
   const container = { name: 'mta', image: 'postern-mta:test' };
-  await space.admin.create(paths.core(space.name, 'pods'), {
+  await served.space.admin.create(paths.core(served.space.name, 'pods'), {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name: 'mail-default-1', labels: { 'postern.dev/mta': 'default' } },
@@ -65,13 +34,13 @@ async function liveAndDie(message: string | undefined): Promise<void> {
   if (message !== undefined) {
     const state = { terminated: { exitCode: 0, message } };
     const status = { name: 'mta', image: container.image, imageID: '', ready: false, restartCount: 0, state };
-    await space.admin.mergePatch(`${podPath()}/status`, { status: { containerStatuses: [status] } });
+    await served.space.admin.mergePatch(`${podPath()}/status`, { status: { containerStatuses: [status] } });
   }
-  await space.admin.remove(podPath());
+  await served.space.admin.remove(podPath());
 }
 
 test('X12: a claim beyond the replicas may hold mail until its pod has said how much it left; the note outlives the operator', async () => {
-  await space.admin.create(paths.core(space.name, 'persistentvolumeclaims'), {
+  await served.space.admin.create(paths.core(served.space.name, 'persistentvolumeclaims'), {
     apiVersion: 'v1',
     kind: 'PersistentVolumeClaim',
     metadata: { name: 'spool-mail-default-1', labels: { 'postern.dev/mta': 'default' } },
@@ -84,11 +53,10 @@ test('X12: a claim beyond the replicas may hold mail until its pod has said how 
   await liveAndDie('{"queued":7}');
   await stranded(/spool-mail-default-1 \(7 mails\)$/);
   await noted('7');
-  await operator.stop();
-  operator = await startOperatorIn(space, { slowPollMs: 500 });
+  await served.restartOperator();
   await stranded(/spool-mail-default-1 \(7 mails\)$/);
   // It does not count for Ready: mail that comes in is not affected.
-  expect(await space.condition('maildomains', 'here', 'Ready')).toMatch(/^True/);
+  expect(await served.space.condition('maildomains', 'here', 'Ready')).toMatch(/^True/);
 
   await liveAndDie(undefined);
   await stranded(/spool-mail-default-1 \(may hold mail\)$/);
@@ -96,5 +64,5 @@ test('X12: a claim beyond the replicas may hold mail until its pod has said how 
   await liveAndDie('{"queued":0}');
   await noted('0');
   await stranded(/^none/);
-  await space.admin.remove(claimPath());
+  await served.space.admin.remove(claimPath());
 });
