@@ -39,9 +39,10 @@ describe('docs/reliability.md', () => {
       expect(link).toBe(file);
       expect(existsSync(join(root, file)), file).toBe(true);
       const text = readFileSync(join(root, file), 'utf8');
-      // What test.each and templates put in differs; what comes before it stands in the source.
-      const start = title.split(/[^\p{L} ,.'-]/u).find((part) => part.trim().length > 8) ?? title;
-      expect(text.includes(start), `${file}: ${title}`).toBe(true);
+      // Most of a title stands in the source; what test.each and templates put in may not.
+      const words = title.split(/[^\p{L}]+/u).filter((word) => word.length > 2);
+      const found = words.filter((word) => text.includes(word)).length;
+      expect(found, `${file}: ${title}`).toBeGreaterThan(words.length / 2);
     }
   });
 
