@@ -1,9 +1,3 @@
-import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import type { PolicyBundle } from '../bundle/policy-bundle.ts';
 import { publicIndexFile, shardIndex } from '../bundle/shard-index.ts';
 import { domainPolicy, list } from '../policy/fixture.ts';
@@ -11,12 +5,13 @@ import { eventually } from '../test/wire/eventually.ts';
 import { type MtaProcess, startMta } from '../test/wire/mta-process.ts';
 import { policyFiles } from '../test/wire/policy-files.ts';
 import { randomRanges, randomWords } from './address-lists.ts';
+import { asInImage } from './as-in-image.ts';
+import { memoryOf } from './process-memory.ts';
 import { type BenchResult, rounded } from './result.ts';
 
 const domains = 100;
 const entries = 10_000;
 const changes = 20;
-const root = fileURLToPath(new URL('..', import.meta.url));
 
 /**
  * Q13: resident memory of an MTA with 100 domains, each with full allow and block lists of its own (two million entries in
@@ -24,11 +19,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
  * Measured as the image runs it: compiled, with its options of Node.js.
  */
 export async function run(): Promise<BenchResult[]> {
-  const directory = await mkdtemp(join(tmpdir(), 'postern-bench-'));
-  const { NODE_OPTIONS: before } = process.env;
-  try {
-    const main = await compileMta(directory);
-    process.env['NODE_OPTIONS'] = await imageNodeOptions();
+  return await asInImage(async (program) => {
+    const main = program('mta/main.js');
     const bare = await withMta(main, bundleOf(0), residentMegabytes);
     const bundle = bundleOf(domains);
     const [first, later] = await withMta(main, bundle, async (mta) => {
@@ -40,11 +32,7 @@ export async function run(): Promise<BenchResult[]> {
       row('as the image runs it', first, bare),
       row(`as the image runs it, after ${changes} changes`, later, bare),
     ];
-  } finally {
-    if (before === undefined) delete process.env['NODE_OPTIONS'];
-    else process.env['NODE_OPTIONS'] = before;
-    await rm(directory, { recursive: true });
-  }
+  });
 }
 
 function row(how: string, value: number, bare: number): BenchResult {
@@ -57,20 +45,6 @@ function row(how: string, value: number, bare: number): BenchResult {
     peer: `the same MTA without a domain: ${rounded(bare)} MB`,
     ratio: rounded(bare / value),
   };
-}
-
-/** @returns the main module of the MTA, compiled like that of the image. */
-async function compileMta(directory: string): Promise<string> {
-  const target = join(directory, 'dist');
-  await promisify(execFile)('npx', ['tsc', '-p', 'tsconfig.build.json', '--outDir', target], { cwd: root });
-  await symlink(join(root, 'node_modules'), join(directory, 'node_modules'));
-  return join(target, 'mta', 'main.js');
-}
-
-async function imageNodeOptions(): Promise<string> {
-  const dockerfile = await readFile(join(root, 'Dockerfile'), 'utf8');
-  const [, quoted, bare] = /\bNODE_OPTIONS=(?:"([^"]*)"|(\S*))/.exec(dockerfile) ?? [];
-  return quoted ?? bare ?? '';
 }
 
 function bundleOf(count: number): PolicyBundle {
@@ -117,9 +91,7 @@ async function change(mta: MtaProcess, bundle: PolicyBundle): Promise<void> {
   }
 }
 
-/** VmRSS in MB of 10^6 bytes. */
+/** In MB of 10^6 bytes. */
 async function residentMegabytes(mta: MtaProcess): Promise<number> {
-  const status = await readFile(`/proc/${mta.pid}/status`, 'utf8');
-  const kilobytes = Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]);
-  return (kilobytes * 1024) / 1e6;
+  return (await memoryOf(mta.pid)).resident / 1e6;
 }

@@ -5,11 +5,11 @@ export interface BenchResult {
   /** What was measured, in a few words. */
   readonly what: string;
   readonly value: number;
-  /** `us`, `ms`, `MB`, `%`, or `x`: times the peer's */
+  /** `us`, `ms`, `s`, `MB`, `MiB`, `%`, what is counted, or `x`: times the peer's */
   readonly unit: string;
   /** `<= 2` */
   readonly target: string;
-  /** What the same run measured for somebody else's way of doing it: `net.BlockList: 480 us`. */
+  /** What the same run measured for somebody else's way of doing it, `net.BlockList: 480 us`; or what they `published`. */
   readonly peer?: string;
   /** The peer's value divided by ours. */
   readonly ratio?: number;

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseMtaSettings } from '../../operator/api/mta-settings.ts';
 import { renderHarakaFiles } from '../../operator/render/haraka-files.ts';
+import { endWithRunner } from '../wire/mta-process.ts';
 import { SmtpClient } from '../wire/smtp-client.ts';
 
 export interface BareOptions {
@@ -18,9 +19,6 @@ export interface BareOptions {
 }
 
 const main = fileURLToPath(new URL('./bare-main.ts', import.meta.url));
-const endWithRunner = `data:text/javascript,${encodeURIComponent(
-  "process.once('disconnect', () => process.exit(1)); process.channel?.unref();",
-)}`;
 
 /** A stock Haraka process, to show what Postern works around. */
 export class BareHaraka {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { kinds } from '../../operator/api/index.ts';
 import { leaderRules, namespaceRules, type PolicyRule } from '../../operator/crd/rbac.ts';
 import type { ControlPlane } from '../cluster/control-plane.ts';
-import { Api, paths } from './api.ts';
+import { Api, type KubeObject, paths } from './api.ts';
 
 export const crdFolder = fileURLToPath(new URL('../../crds', import.meta.url));
 
@@ -140,6 +140,15 @@ export class TestNamespace {
       subjects: [subject],
     });
   }
+}
+
+/** Whether a condition of an object is True for the form in which it stands. */
+export function isTrue({ status, metadata }: KubeObject, condition: string): boolean {
+  const conditions: unknown = status?.['conditions'];
+  return (Array.isArray(conditions) ? conditions : []).some(
+    ({ type, status: value, observedGeneration }) =>
+      type === condition && value === 'True' && observedGeneration === metadata.generation,
+  );
 }
 
 /** What somebody who may edit a namespace may do there. */

@@ -7,7 +7,7 @@ import type { TestNamespace } from './namespace.ts';
 
 const operatorMain = fileURLToPath(new URL('../../operator/main.ts', import.meta.url));
 /** Nobody listens there: no test asks the name servers of the machine about its domains. */
-const resolver = '127.0.0.1:9';
+export const resolver = '127.0.0.1:9';
 
 /**
  * Starts the operator in this process, under its own ServiceAccount.
@@ -35,12 +35,22 @@ export async function startOperatorIn(
 }
 
 /** Reconciles so far of an operator, well ended or not. */
-export async function reconcilesOf({ httpPort }: Pick<RunningOperator, 'httpPort'>): Promise<number> {
+export async function reconcilesOf(operator: Pick<RunningOperator, 'httpPort'>): Promise<number> {
+  return [...(await reconcilesByTenant(operator)).values()].reduce((sum, count) => sum + count, 0);
+}
+
+/** The same by namespace. @param result only those that ended so */
+export async function reconcilesByTenant(
+  { httpPort }: Pick<RunningOperator, 'httpPort'>,
+  result?: 'ok' | 'error',
+): Promise<Map<string, number>> {
   const metrics = await (await fetch(`http://127.0.0.1:${httpPort}/metrics`)).text();
-  return [...metrics.matchAll(/^postern_reconcile_total\{.*\} (\d+)$/gm)].reduce(
-    (sum, [, count]) => sum + Number(count),
-    0,
-  );
+  const counts = new Map<string, number>();
+  const lines = metrics.matchAll(/^postern_reconcile_total\{namespace="([^"]*)",result="([^"]*)"\} (\d+)$/gm);
+  for (const [, namespace = '', ended, count] of lines)
+    if (result === undefined || ended === result)
+      counts.set(namespace, (counts.get(namespace) ?? 0) + Number(count));
+  return counts;
 }
 
 const logLine = z.object({ level: z.int(), msg: z.string() });

@@ -36,8 +36,8 @@ export interface MtaTestOptions {
   readonly under?: readonly string[];
 }
 
-/** Preloaded: when the test runner is gone, however it went, the MTA ends too. */
-const endWithRunner = `data:text/javascript,${encodeURIComponent(
+/** Preloaded by a child with an IPC channel: when the test runner is gone, however it went, the child ends too. */
+export const endWithRunner = `data:text/javascript,${encodeURIComponent(
   "process.once('disconnect', () => process.exit(1)); process.channel?.unref();",
 )}`;
 
