@@ -31,7 +31,9 @@ export function toCachedObject(kind: KindName, object: Resource): CachedObject {
 
 /** Canonical form of a status, in which equal ones have equal texts. */
 export function statusText(status: unknown): string {
-  return status === undefined ? '' : canonicalJson(JSON.parse(JSON.stringify(status)));
+  if (status === undefined) return '';
+  // Written down once: what was put together from pieces is kept in pieces, ten times as large, until somebody reads it.
+  return Buffer.from(canonicalJson(JSON.parse(JSON.stringify(status)))).toString();
 }
 
 const statefulSet = z.looseObject({

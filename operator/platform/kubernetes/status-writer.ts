@@ -5,7 +5,7 @@ import { type CachedObject, statusText } from './cached.ts';
 import { managerName } from './names.ts';
 import { isNotFound } from './runtime/api-error.ts';
 import { type ApiClient, patchTypes } from './runtime/client.ts';
-import { deepFreeze, isResource, type Resource } from './runtime/resource.ts';
+import { compactResource, deepFreeze, isResource, type Resource } from './runtime/resource.ts';
 
 /** What we wrote last for one object, until the informer shows something newer. */
 interface Written {
@@ -96,7 +96,8 @@ export class StatusWriter {
         signal,
       });
       if (!isResource(answer)) throw new Error(`${kind} ${name}: the answer to the status is no object`);
-      const identity = { apiVersion: cached.identity.apiVersion, kind, metadata: answer.metadata };
+      const { apiVersion } = cached.identity;
+      const identity = compactResource({ apiVersion, kind, metadata: answer.metadata });
       this.written.set(metadata.uid, { basedOn: metadata.resourceVersion, identity, text, status });
       return true;
     } catch (error) {

@@ -215,8 +215,9 @@ function toConfigMapRecord(raw: RawObject): ConfigMapRecord {
 /** The bytes are wrapped here, where they come in, and unwrapped by the renderer alone. */
 export function toSecretRecord(raw: RawObject): SecretRecord {
   const { name, labels: ownLabels, annotations, resourceVersion } = raw.metadata;
+  // A copy: a small Buffer is a piece of a pool of many kilobytes, and would hold all of it for as long as the Secret is kept.
   const data = Object.entries(raw.data).map(
-    ([key, text]) => [key, secret<Uint8Array>(Buffer.from(text, 'base64'))] as const,
+    ([key, text]) => [key, secret(new Uint8Array(Buffer.from(text, 'base64')))] as const,
   );
   return deepFreeze({
     name,
