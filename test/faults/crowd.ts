@@ -1,5 +1,5 @@
 // A hundred tenants and a thousand objects, with a pod for each that is no process: what is looked at is the operator.
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import * as z from 'zod';
 import { kinds } from '../../operator/api/index.ts';
 import type { ControlPlane } from '../cluster/control-plane.ts';
@@ -167,7 +167,7 @@ export class Crowd {
 
 /** Pods that load whatever is there at once, and need no process each. @param spaces by the last number of their addresses */
 async function startPods(spaces: readonly TestNamespace[]): Promise<{ server: Server; port: number }> {
-  const server = createServer(async (request, response) => {
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
     const space = spaces[Number(request.socket.localAddress?.split('.').at(-1)) - 1];
     const path = paths.core(space?.name ?? '', 'configmaps', 'postern-default-index');
     const stored = await space?.admin.get(path);
@@ -191,6 +191,10 @@ async function startPods(spaces: readonly TestNamespace[]): Promise<{ server: Se
       routeProbes: { store: { reachable: true, reason: 'Connected', detail: '', checkedAt: 0 } },
     };
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(state));
+  };
+  const server = createServer((request, response) => {
+    // At the end the way to the API server is closed under a request that an operator has left behind.
+    answer(request, response).catch(() => response.destroy());
   });
   const port = await freePort('0.0.0.0');
   await new Promise<void>((resolve) => server.listen(port, '0.0.0.0', resolve));
