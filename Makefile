@@ -11,7 +11,7 @@ STAMP := node_modules/.postern-installed
 
 help: ## Show this list
 	@printf 'Postern: mail policy for Kubernetes\n\n'
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
 	@printf '\nThe program itself: bin/postern --help\n'
 
 # Scripts of dependencies are not run: none is needed, and nothing is compiled on the way in.
