@@ -1,4 +1,5 @@
 import { type FSWatcher, watch } from 'node:fs';
+import { problemOf } from './problem.ts';
 
 /** Kubelet swaps a volume by renaming this link; every other event of a swap is noise. */
 const dataLink = '..data';
@@ -87,7 +88,7 @@ export class DirectoryWatch {
       this.found = undefined;
     } catch (error) {
       this.failures += 1;
-      const problem = error instanceof Error ? error.message : String(error);
+      const problem = problemOf(error);
       if (this.found === problem) return;
       this.found = problem;
       this.options.failed(problem);

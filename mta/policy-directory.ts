@@ -13,6 +13,7 @@ import {
   shardIndex,
 } from '../bundle/shard-index.ts';
 import type { ShardSource } from '../bundle/shards.ts';
+import { problemOf } from './problem.ts';
 
 const inflate = promisify(gunzip);
 
@@ -118,9 +119,7 @@ export class PolicyDirectory implements ShardSource {
       }
     } catch (error) {
       const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-      throw new Error(
-        `${file}: ${missing ? 'is not there' : error instanceof Error ? error.message : String(error)}`,
-      );
+      throw new Error(`${file}: ${missing ? 'is not there' : problemOf(error)}`);
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { MtaOptions } from './options.ts';
+import { problemOf } from './problem.ts';
 import type { Parts } from './runtime.ts';
 import { startMta } from './start.ts';
 
@@ -39,5 +40,5 @@ export async function runMta(options: MtaOptions, parts?: Parts): Promise<void> 
 }
 
 function oneLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).replaceAll(/\s*\n\s*/g, '; ');
+  return problemOf(error).replaceAll(/\s*\n\s*/g, '; ');
 }

@@ -9,6 +9,7 @@ import { legOf } from '../outbound/queue-file.ts';
 import { isExpired, shapeDelivery, type TlsFailure } from '../outbound/route-delivery.ts';
 import { strengthened, type Terms, termsOfMx, termsOfRoute } from '../outbound/terms.ts';
 import { type Outcome, ok, proceed, refuse } from '../outcome.ts';
+import { problemOf } from '../problem.ts';
 import { reportFailure } from '../report/report.ts';
 import type { Runtime } from '../runtime.ts';
 
@@ -235,7 +236,7 @@ function nameOf(leg: Leg | undefined): string {
 
 /** What the other side said, where it said something: Haraka's own text is often just "Tried all MXs". */
 function reasonOf(mail: HarakaMail, error: unknown): string {
-  const own = error instanceof Error ? error.message : String(error);
+  const own = problemOf(error);
   const tls = attempts.get(mail)?.tlsFailure();
   if (tls !== undefined) return isExpired(own) ? `${own}: ${tlsReason(tls)}` : tlsReason(tls);
   const theirs =

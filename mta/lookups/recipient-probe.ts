@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { RoutePolicy } from '../../bundle/route-policy.ts';
 import type { LookupAnswer, RecipientLookup } from '../../policy/types.ts';
 import { RouteConcurrency } from '../outbound/concurrency.ts';
+import { problemOf } from '../problem.ts';
 import { findRoute, type RouteBook } from './route-book.ts';
 import { openRoute, type RouteClient, type RouteCredentials } from './route-session.ts';
 
@@ -90,7 +91,7 @@ export class RecipientProbe {
       answer = await Promise.race([asked, expiry(signal)]);
       this.troubles.delete(route.name);
     } catch (error) {
-      this.tell(route.name, error instanceof Error ? error.message : String(error));
+      this.tell(route.name, problemOf(error));
     }
     answered(route.name, answer);
     return answer;

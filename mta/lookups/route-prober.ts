@@ -1,5 +1,6 @@
 import type { RoutePolicy } from '../../bundle/route-policy.ts';
 import type { RouteProbe } from '../../bundle/state.ts';
+import { problemOf } from '../problem.ts';
 import { type DefinedRoute, findRoute, type RouteBook } from './route-book.ts';
 import { openRoute, type RouteClient, type RouteCredentials, RouteProblem } from './route-session.ts';
 
@@ -124,7 +125,7 @@ export function probeBySmtp(client: RouteClient): ProbeRoute {
       return { reachable: true, reason: 'Connected', detail: '', ...expiry };
     } catch (error) {
       const reason = error instanceof RouteProblem ? error.reason : 'ConnectFailed';
-      return { reachable: false, reason, detail: error instanceof Error ? error.message : String(error) };
+      return { reachable: false, reason, detail: problemOf(error) };
     }
   };
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { HarakaOutbound } from '../haraka.ts';
 import { formatListenAddress, type ListenAddress } from '../options.ts';
+import { problemOf } from '../problem.ts';
 import { DirectorySync } from './directory-sync.ts';
 
 /** Mails that are on their way to other pods at a time. */
@@ -72,7 +73,7 @@ export class HandOver {
       await Promise.all(Array.from({ length: atATime }, () => this.work(deadline, settled)));
       await this.sync.sync(this.parts.directory);
     } catch (error) {
-      this.parts.problem(describe(error));
+      this.parts.problem(problemOf(error));
     }
   }
 
@@ -90,7 +91,7 @@ export class HandOver {
       waiting.discard(next.id);
       this.offering += 1;
       const offer = await this.offer(next.id).catch((error: unknown): Offer => {
-        this.parts.problem(`${next.id}: ${describe(error)}`);
+        this.parts.problem(`${next.id}: ${problemOf(error)}`);
         return 'refused';
       });
       this.offering -= 1;
@@ -169,8 +170,4 @@ export class HandOver {
     );
     this.peers = found.flat().filter(({ host, port }) => !(mine.has(host) && port === this.parts.own.port));
   }
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

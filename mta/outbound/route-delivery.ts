@@ -1,4 +1,5 @@
 import type { HarakaHop, HarakaMail, HarakaOutbound, OutboundSocket } from '../haraka.ts';
+import { problemOf } from '../problem.ts';
 import { type Phase, watchCommands } from './command-watch.ts';
 import type { Connection, ConnectionPool, Purpose } from './connection-pool.ts';
 import { keepMail } from './keep-mail.ts';
@@ -53,7 +54,7 @@ export function shapeDelivery(
   };
 
   // `hmail.todo.force_tls`, which Haraka documents, does nothing (HT4).
-  mail.get_force_tls = () => terms.tls.mode === 'Required';
+  mail.get_force_tls = () => mode === 'Required';
 
   mail.try_deliver = () => {
     const [hop] = mail.mxlist ?? [];
@@ -125,7 +126,7 @@ export function shapeDelivery(
   };
 
   mail.bounce = (reason, extra) => {
-    const text = textOf(reason);
+    const text = problemOf(reason);
     const final =
       terms.earlyRefusals === 'bounce' || isFinal(text, extra?.bounce_recips !== undefined, phase());
     const early = phase() === 'starttls' && mustBeEncrypted(terms) && !isExpired(text);
@@ -135,7 +136,7 @@ export function shapeDelivery(
   };
 
   mail.temp_fail = (reason, extra) => {
-    const text = textOf(reason);
+    const text = problemOf(reason);
     if (text.startsWith('No TLS available'))
       fail(at, { result: 'starttls-not-supported', detail: 'STARTTLS is not offered' });
     else if (phase() === 'starttls') {
@@ -149,10 +150,6 @@ export function shapeDelivery(
     else prototype.temp_fail.call(mail, reason, extra);
   };
   return () => at.failure;
-}
-
-function textOf(reason: unknown): string {
-  return reason instanceof Error ? reason.message : String(reason);
 }
 
 /** All attempts that the lifetime of the queue has room for were made. */

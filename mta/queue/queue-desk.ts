@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { QueuedMail, QueueEnvelope, QueuePage, QueueResult, QueueVerb } from '../../bundle/queue.ts';
 import type { HarakaMail, HarakaOutbound } from '../haraka.ts';
 import { DirectorySync } from '../outbound/directory-sync.ts';
+import { problemOf } from '../problem.ts';
 import type { LastAnswers } from './last-answers.ts';
 import { dueName, heldName, parseQueueName, positionOf, type QueueName } from './queue-name.ts';
 import { type QueueHead, readQueueFile } from './queue-reader.ts';
@@ -112,7 +113,7 @@ export class QueueDesk {
       await this[verb](name);
     } catch (error) {
       putBack();
-      throw error instanceof Refusal ? error : new Refusal(describe(error));
+      throw error instanceof Refusal ? error : new Refusal(problemOf(error));
     }
   }
 
@@ -184,7 +185,7 @@ export class QueueDesk {
     try {
       return await readQueueFile(join(this.parts.directory, file), headers);
     } catch (error) {
-      throw new Refusal(`its queue file ${file} cannot be read: ${describe(error)}`);
+      throw new Refusal(`its queue file ${file} cannot be read: ${problemOf(error)}`);
     }
   }
 
@@ -216,8 +217,4 @@ export class QueueDesk {
 
 function seconds(milliseconds: number): number {
   return Math.floor(milliseconds / 1000);
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -204,9 +204,9 @@ test('X2: bookmarks only: the watch is taken up at the last bookmark, without a 
   expect(lists()).toBe(0);
 });
 
-test('X2: a server that closes every watch at once is asked at growing intervals: no hot loop', async () => {
+/** Backoff passes at once but is noted; the resync never comes. */
+function impatientClock(): { clock: Clock; waits: number[] } {
   const waits: number[] = [];
-  /** Backoff passes at once but is noted; the resync never comes. */
   const clock: Clock = {
     ...systemClock,
     timer(ms, run) {
@@ -215,6 +215,11 @@ test('X2: a server that closes every watch at once is asked at growing intervals
       return systemClock.timer(0, run);
     },
   };
+  return { clock, waits };
+}
+
+test('X2: a server that closes every watch at once is asked at growing intervals: no hot loop', async () => {
+  const { clock, waits } = impatientClock();
   const informer = await followSynced({ clock });
   proxy.inject({
     match: ({ kind }) => kind === 'watch',
@@ -232,15 +237,7 @@ test('X2: a server that closes every watch at once is asked at growing intervals
 });
 
 test('X6: a server that asks to be left alone for a while is', async () => {
-  const waits: number[] = [];
-  const clock: Clock = {
-    ...systemClock,
-    timer(ms, run) {
-      if (ms > 60_000) return () => undefined;
-      waits.push(ms);
-      return systemClock.timer(0, run);
-    },
-  };
+  const { clock, waits } = impatientClock();
   const informer = await followSynced({ clock });
   proxy.inject({
     match: ({ kind }) => kind === 'watch',

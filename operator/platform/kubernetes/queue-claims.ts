@@ -1,8 +1,9 @@
 import type { QueueObservation } from '../../compile/model.ts';
 import type { CachedClaim, CachedPod, CachedWorkload } from './cached.ts';
-import { annotations, corePath, managerName } from './names.ts';
+import { mergePatch } from './merge-patch.ts';
+import { annotations, corePath } from './names.ts';
 import { isConflict, isNotFound } from './runtime/api-error.ts';
-import { type ApiClient, patchTypes } from './runtime/client.ts';
+import type { ApiClient } from './runtime/client.ts';
 
 /** A claim of an MTA's queue volume, and the pod that it belongs to. */
 export interface QueueClaim {
@@ -61,12 +62,7 @@ export async function noteQueues(
       metadata: { resourceVersion: claim.resourceVersion, annotations: { [annotations.queued]: value } },
     };
     try {
-      await client.request('PATCH', corePath(namespace, 'persistentvolumeclaims', claim.name), {
-        body,
-        contentType: patchTypes.merge,
-        query: { fieldManager: managerName },
-        signal,
-      });
+      await mergePatch(client, corePath(namespace, 'persistentvolumeclaims', claim.name), body, signal);
     } catch (error) {
       // Gone, or changed since: the next event tells.
       if (!isNotFound(error) && !isConflict(error)) throw error;

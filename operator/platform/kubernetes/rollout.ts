@@ -1,5 +1,6 @@
 import { type BumpPlan, planBump } from './bump-plan.ts';
 import type { CachedPod, CachedWorkload } from './cached.ts';
+import { mergePatch } from './merge-patch.ts';
 import { annotations, corePath, managerName, settingsName, statefulSetPath } from './names.ts';
 import { hasLoaded, type ObservedPod } from './pod-observer.ts';
 import { isNotFound } from './runtime/api-error.ts';
@@ -66,12 +67,7 @@ async function touch(
   // With the uid, a pod that was replaced under the same name meanwhile is a conflict and not a mistake.
   const body = { metadata: { uid: pod.uid, annotations: { [annotations.bundle]: value } } };
   try {
-    await client.request('PATCH', corePath(namespace, 'pods', pod.name), {
-      body,
-      contentType: patchTypes.merge,
-      query: { fieldManager: managerName },
-      signal,
-    });
+    await mergePatch(client, corePath(namespace, 'pods', pod.name), body, signal);
   } catch (error) {
     if (!isNotFound(error)) throw error;
   }

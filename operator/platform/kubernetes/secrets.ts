@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { mergePatch } from './merge-patch.ts';
 import { corePath, managerName, stateTokenKey, stateTokenName } from './names.ts';
 import { type Owner, ownedBy, renderedLabels } from './object-plan.ts';
 import { isConflict, isNotFound } from './runtime/api-error.ts';
-import { type ApiClient, patchTypes } from './runtime/client.ts';
+import type { ApiClient } from './runtime/client.ts';
 import { parseRawObject } from './stored-object.ts';
 import { type TenantCache, toSecretRecord } from './tenant-cache.ts';
 
@@ -69,12 +70,7 @@ export async function annotateSecret(
   const body = {
     metadata: { resourceVersion: known.revision, annotations: { [annotation]: value ?? null } },
   };
-  const answer = await client.request('PATCH', corePath(cache.namespace, 'secrets', name), {
-    body,
-    contentType: patchTypes.merge,
-    query: { fieldManager: managerName },
-    signal,
-  });
+  const answer = await mergePatch(client, corePath(cache.namespace, 'secrets', name), body, signal);
   const stored = parseRawObject(answer);
   cache.secrets.wrote(name, stored.metadata.resourceVersion, toSecretRecord(stored));
 }
