@@ -21,6 +21,16 @@ async function serve(listener: RequestListener): Promise<string> {
   return `127.0.0.1:${address.port}`;
 }
 
+/** Asks the server at an address for the one pod. */
+function pollerOf(
+  address: string,
+  signal: AbortSignal,
+  rest: { changed: () => void; slowMs?: number },
+): PodPoller {
+  const own = { pod: 'local', mta: 'default', token: 'secret', now: () => 0 };
+  return new PodPoller({ ...own, address: () => address, signal, ...rest });
+}
+
 test('a stranger on the port gets no second request, and a redirect leads the token nowhere', async () => {
   const paths: string[] = [];
   const address = await serve((request, response) => {
@@ -28,13 +38,7 @@ test('a stranger on the port gets no second request, and a redirect leads the to
     response.writeHead(302, { location: '/elsewhere' }).end();
   });
   const asked = Promise.withResolvers<void>();
-  const poller = new PodPoller({
-    pod: 'local',
-    mta: 'default',
-    address: () => address,
-    token: 'secret',
-    signal: stopped.signal,
-    now: () => 0,
+  const poller = pollerOf(address, stopped.signal, {
     changed: () => asked.resolve(),
   });
   const running = poller.run();
@@ -52,13 +56,7 @@ test('a question that hangs does not hold up the end', async () => {
   const asked = Promise.withResolvers<void>();
   const address = await serve(() => asked.resolve());
   const end = new AbortController();
-  const poller = new PodPoller({
-    pod: 'local',
-    mta: 'default',
-    address: () => address,
-    token: 'secret',
-    signal: end.signal,
-    now: () => 0,
+  const poller = pollerOf(address, end.signal, {
     changed: () => undefined,
   });
   const running = poller.run();
@@ -119,13 +117,7 @@ test('what changes with every mail is nothing that a status says', async () => {
   });
   let changes = 0;
   const end = new AbortController();
-  const poller = new PodPoller({
-    pod: 'local',
-    mta: 'default',
-    address: () => address,
-    token: 'secret',
-    signal: end.signal,
-    now: () => 0,
+  const poller = pollerOf(address, end.signal, {
     changed: () => {
       changes += 1;
     },
