@@ -130,8 +130,14 @@ const status = object('What is true in the running pods.', {
   ).optional(),
 });
 
-/** With the value "true" on a Route, it may be deleted while something names it (R3): by the admission policy and the finalizer. */
+/** On a Route: whether it may be deleted although something names it (R3). */
 export const allowDeleteAnnotation = 'postern.dev/allow-delete';
+/**
+ * `true`: it is gone at once. `when-unused`: the API server takes the DELETE, and the finalizer holds the Route, which goes on
+ * working, until nothing names it. For tools that delete a MailDomain and its Route in one go: an admission policy may still see the
+ * MailDomain for a moment, and would refuse the second of the two.
+ */
+export const allowDeleteValues = { atOnce: 'true', whenUnused: 'when-unused' } as const;
 
 export const route = defineKind({
   kind: 'Route',

@@ -1,7 +1,7 @@
 import type { RouteProbe } from '../../bundle/state.ts';
 import type { InboundGateway, MailDomain, ReasonOf, Route } from '../api/index.ts';
 import { limits } from '../api/index.ts';
-import { allowDeleteAnnotation } from '../api/route.ts';
+import { allowDeleteAnnotation, allowDeleteValues } from '../api/route.ts';
 import { type ConditionInput, condition } from './conditions.ts';
 import type { PodObservation, Snapshot } from './model.ts';
 import type { Entry } from './objects.ts';
@@ -51,7 +51,9 @@ export function guardedRoutes(
 ): ReadonlySet<string> {
   const released = new Set(
     entries.flatMap(({ written: { kind, metadata } }) =>
-      kind === 'Route' && metadata.annotations?.[allowDeleteAnnotation] === 'true' ? [metadata.name] : [],
+      kind === 'Route' && metadata.annotations?.[allowDeleteAnnotation] === allowDeleteValues.atOnce
+        ? [metadata.name]
+        : [],
     ),
   );
   return new Set([...uses.keys()].filter((route) => !released.has(route)));

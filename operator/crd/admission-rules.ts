@@ -3,7 +3,7 @@ import { inboundGateway } from '../api/inbound-gateway.ts';
 import { ipAccessList } from '../api/ip-access-list.ts';
 import { apiVersion, group, type KindDefinition } from '../api/kind.ts';
 import { mailDomain } from '../api/mail-domain.ts';
-import { allowDeleteAnnotation, route } from '../api/route.ts';
+import { allowDeleteAnnotation, allowDeleteValues, route } from '../api/route.ts';
 import type { AdmissionPolicy, PolicySpec } from './admission-policy.ts';
 
 /** Annotation of a namespace: the domains that it may have (G6). */
@@ -130,8 +130,8 @@ export function objectRules(): Record<string, AdmissionPolicy> {
 }
 
 /**
- * R3: DELETE of a Route is refused while an object of the kind names it, unless the Route says postern.dev/allow-delete: "true",
- * or its whole namespace goes.
+ * R3: DELETE of a Route is refused while an object of the kind names it, unless the Route has the annotation
+ * postern.dev/allow-delete, or its whole namespace goes.
  *
  * @param fields every field of the kind that names Routes: its path, and CEL for the list of names in it
  */
@@ -143,7 +143,7 @@ function routeInUse(user: KindDefinition, fields: readonly (readonly [string, st
       variables: [{ name: 'fields', expression: uses.join(' + ') }],
       validations: [
         {
-          expression: `size(variables.fields) == 0 || oldObject.metadata.?annotations[?'${allowDeleteAnnotation}'].orValue('') == 'true' || has(namespaceObject.metadata.deletionTimestamp)`,
+          expression: `size(variables.fields) == 0 || oldObject.metadata.?annotations[?'${allowDeleteAnnotation}'].orValue('') in ${JSON.stringify(Object.values(allowDeleteValues))} || has(namespaceObject.metadata.deletionTimestamp)`,
           messageExpression: `'Route ' + oldObject.metadata.name + ' is used by ${user.kind} ' + params.metadata.name + ' (' + variables.fields.join(', ') + '): change that first, or set the annotation ${allowDeleteAnnotation}=true on the Route'`,
           message: `the Route is used by an object of kind ${user.kind}`,
           reason: 'Forbidden',

@@ -140,6 +140,25 @@ describe('R3: a Route in use', () => {
     expect(await kubectl(['delete', 'routes.postern.dev', 'unused'])).toMatchObject({ code: 0 });
   });
 
+  test('R3: postern.dev/allow-delete=when-unused has the deletion of one in use taken, and no other value does', async () => {
+    await apply(
+      manifest('Route', 'later', { host: 'mail.example' }),
+      mailDomain('uses-later', { mailbox: { routeRef: { name: 'later' } } }),
+    );
+    await kubectl(['annotate', 'routes.postern.dev', 'later', 'postern.dev/allow-delete=false']);
+    await denialOfDelete('later');
+    await kubectl([
+      'annotate',
+      '--overwrite',
+      'routes.postern.dev',
+      'later',
+      'postern.dev/allow-delete=when-unused',
+    ]);
+    expect(await kubectl(['delete', 'routes.postern.dev', 'later', '--dry-run=server'])).toMatchObject({
+      code: 0,
+    });
+  });
+
   test('R3: the annotation postern.dev/allow-delete lets one in use go', async () => {
     await apply(
       manifest('Route', 'let-go', { host: 'mail.example' }),

@@ -7,7 +7,7 @@ import * as z from 'zod';
 import { type RunningOperator, startOperator } from '../../operator/operator.ts';
 import { configName, indexName, stateTokenName } from '../../operator/platform/kubernetes/names.ts';
 import { useControlPlane } from '../cluster/shared.ts';
-import { chartFolder, render, renders } from './helm.ts';
+import { chartFolder, helm, render, renders } from './helm.ts';
 import { eventually, helmAs, installOperator, operatorAccount, operatorNamespace } from './install.ts';
 
 const cluster = useControlPlane();
@@ -136,5 +136,22 @@ describe('the operator of the chart', () => {
     expect(
       await current.kubectl('admin', ['-n', operatorNamespace, 'get', 'lease', 'postern-operator']),
     ).toMatchObject({ code: 0 });
+  });
+
+  test('R3: takes the deletion of a Route together with that of its MailDomains, and holds the Route until they are gone', async () => {
+    const kubectl = (...args: string[]) => cluster.current.kubectl('admin', ['-n', 'tenant', ...args]);
+    const routes = () => kubectl('get', 'mroute', '-o', 'name');
+    const finalizers = '-o=jsonpath={.metadata.finalizers}';
+    await eventually(
+      'the finalizer',
+      () => kubectl('get', 'mroute/mailbox', finalizers),
+      ({ stdout }) => stdout.includes('postern.dev/in-use'),
+    );
+    // As helm uninstall does it in the moment in which the policies still see the MailDomains.
+    expect(await kubectl('delete', 'mroute/mailbox', '--wait=false')).toMatchObject({ code: 0 });
+    expect((await kubectl('get', 'mroute/mailbox', finalizers)).stdout).toContain('postern.dev/in-use');
+    const kubeconfig = `--kubeconfig=${await cluster.current.kubeconfigFor('admin')}`;
+    expect(await helm('uninstall', 'mail', '--namespace=tenant', kubeconfig)).toMatchObject({ code: 0 });
+    await eventually('the Routes to be gone', routes, ({ code, stdout }) => code === 0 && stdout === '');
   });
 });

@@ -224,8 +224,8 @@ test('R3: a Route in use that is to be deleted goes when postern.dev/allow-delet
       (list) => list?.includes('postern.dev/in-use') === true,
     );
   }
-  // Any other value keeps it.
-  await space.kubectl(['annotate', 'routes.postern.dev', 'mailbox', 'postern.dev/allow-delete=yes']);
+  // Any other value keeps it: this one lets it go when nothing names it any more.
+  await space.kubectl(['annotate', 'routes.postern.dev', 'mailbox', 'postern.dev/allow-delete=when-unused']);
   await space.kubectl(['annotate', 'routes.postern.dev', 'archive', 'postern.dev/paused=true']);
   await space.kubectl(['delete', 'routes.postern.dev', 'mailbox', 'archive', '--wait=false']);
   await space.kubectl(['annotate', 'routes.postern.dev', 'archive', 'postern.dev/allow-delete=true']);
