@@ -8,7 +8,7 @@ import { route } from '../test/wire/route.ts';
 import { SmtpClient } from '../test/wire/smtp-client.ts';
 import { bundleWithLists, randomRanges, randomWords } from './address-lists.ts';
 import { CountingSink } from './counting-sink.ts';
-import { cpuSeconds } from './cpu.ts';
+import { cpuSeconds, warmUpMessages } from './cpu.ts';
 import { type BenchResult, pairedRatios, percentile, rounded } from './result.ts';
 import { relayPlugin, stockConnectionIni, stockOutboundIni } from './stock-haraka.ts';
 
@@ -77,12 +77,10 @@ async function compare(
   flags: readonly string[],
 ): Promise<BenchResult[]> {
   const samples: Record<Name, Round[]> = { Postern: [], Postfix: [], 'stock Haraka': [] };
-  for (let round = -1; round < rounds; round += 1) {
-    for (const name of round % 2 === 0 ? names : names.toReversed()) {
-      const one = await relay(peers[name], sink, flags);
-      // The first round is for caches and the compiler.
-      if (round >= 0) samples[name].push(one);
-    }
+  for (const name of names) await relay(peers[name], sink, flags, warmUpMessages);
+  for (let round = 0; round < rounds; round += 1) {
+    for (const name of round % 2 === 0 ? names : names.toReversed())
+      samples[name].push(await relay(peers[name], sink, flags, messagesPerRound));
   }
   const what = `store and forward of 5 kB, ${sessions} sessions, ${how}`;
   const of = (name: Name, figure: keyof Round) => samples[name].map((one) => one[figure]);
@@ -111,19 +109,24 @@ async function compare(
 }
 
 /** @throws Error if the MTA does not take every message, or does not pass all of them on. */
-async function relay({ pid, address }: Peer, sink: CountingSink, flags: readonly string[]): Promise<Round> {
-  const expected = sink.count + messagesPerRound;
+async function relay(
+  { pid, address }: Peer,
+  sink: CountingSink,
+  flags: readonly string[],
+  messages: number,
+): Promise<Round> {
+  const expected = sink.count + messages;
   const cpuBefore = await cpuSeconds(pid);
   const start = performance.now();
   await promisify(execFile)('/usr/sbin/smtp-source', [
-    ...['-4', '-m', `${messagesPerRound}`, '-s', `${sessions}`, '-l', `${messageBytes}`, ...flags],
+    ...['-4', '-m', `${messages}`, '-s', `${sessions}`, '-l', `${messageBytes}`, ...flags],
     ...['-M', 'client.example', '-f', 'sender@elsewhere.example', '-t', 'user@example.com'],
     `${address.host}:${address.port}`,
   ]);
   await sink.reaches(expected);
   const seconds = (performance.now() - start) / 1000;
   const cpu = (await cpuSeconds(pid)) - cpuBefore;
-  return { rate: messagesPerRound / seconds, cpu: (cpu * 1000) / messagesPerRound };
+  return { rate: messages / seconds, cpu: (cpu * 1000) / messages };
 }
 
 async function answers(address: { host: string; port: number }): Promise<boolean> {

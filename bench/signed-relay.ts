@@ -13,7 +13,7 @@ import { startSink } from '../test/wire/sink.ts';
 import type { SmtpClient } from '../test/wire/smtp-client.ts';
 import { bundleWithLists, randomRanges, randomWords } from './address-lists.ts';
 import { CountingSink } from './counting-sink.ts';
-import { cpuSeconds } from './cpu.ts';
+import { cpuSeconds, warmUpMessages } from './cpu.ts';
 import { type BenchResult, pairedRatios, percentile, rounded } from './result.ts';
 import { relayPlugin, stockConnectionIni, stockOutboundIni } from './stock-haraka.ts';
 
@@ -64,16 +64,10 @@ export async function run(): Promise<BenchResult[]> {
   await proof[Symbol.asyncDispose]();
 
   await using sink = await CountingSink.start(next.port);
-  for (let round = -1; round < rounds; round += 1) {
-    for (const peer of round % 2 === 0 ? [ours, stock] : [stock, ours]) {
-      const expected = sink.count + messagesPerRound;
-      const before = await cpuSeconds(peer.pid);
-      await submit(peer, messagesPerRound);
-      await sink.reaches(expected);
-      const seconds = (await cpuSeconds(peer.pid)) - before;
-      // The first round is for caches and the compiler.
-      if (round >= 0) peer.samples.push(messagesPerRound / seconds);
-    }
+  for (const peer of [ours, stock]) await relay(peer, sink, warmUpMessages);
+  for (let round = 0; round < rounds; round += 1) {
+    for (const peer of round % 2 === 0 ? [ours, stock] : [stock, ours])
+      peer.samples.push(await relay(peer, sink, messagesPerRound));
   }
   const { low, median, high } = pairedRatios(ours.samples, stock.samples);
   const [mine, theirs] = [ours, stock].map(({ samples }) => rounded(percentile(samples, 0.5)));
@@ -132,6 +126,15 @@ function startStock(
       'dkim.private.key': key.pem,
     },
   });
+}
+
+/** Submits messages and waits until all are delivered. @returns messages per second of CPU time */
+async function relay(peer: Peer, sink: CountingSink, messages: number): Promise<number> {
+  const expected = sink.count + messages;
+  const before = await cpuSeconds(peer.pid);
+  await submit(peer, messages);
+  await sink.reaches(expected);
+  return messages / ((await cpuSeconds(peer.pid)) - before);
 }
 
 /** Sends messages over the open sessions. @throws Error unless all are accepted. */
