@@ -100,6 +100,15 @@ describe('IM2: make release', () => {
     expect([...new Set(locked)].filter((one) => !named.includes(one))).toEqual([]);
     expect(named.filter((name) => name.startsWith('vitest@'))).toEqual([]);
   });
+
+  test('IM2: the job that releases names every action by its commit, which nobody can move', async () => {
+    const text = await readFile(join(root, '.github/workflows/release.yml'), 'utf8');
+    const used = text.match(/uses: .*/g) ?? [];
+    expect(used).toHaveLength(9);
+    expect(used.filter((line) => !/^uses: [\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/.test(line))).toEqual(
+      [],
+    );
+  });
 });
 
 describe('IM3: kubectl postern', () => {
