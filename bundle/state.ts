@@ -73,6 +73,14 @@ const legCounts = z.object({
 });
 export type LegCounts = z.infer<typeof legCounts>;
 
+/** Mail that ended without a delivery or a report (G9), and how much of all that failed had outlived the queue. */
+export const ledgerCounts = z.object({
+  suppressedNdrs: z.int(),
+  backscatterAvoided: z.int(),
+  doubleBounces: z.int(),
+  expired: z.int(),
+});
+
 /**
  * What `GET /state` of an MTA answers: the truth about one pod, from which `Programmed` is made. Readers take what they know and
  * leave the rest: during an upgrade the pods and whoever asks them are of two versions.
@@ -96,12 +104,10 @@ export const mtaState = z.object({
   readyReason: z.enum(['Ready', 'NoBundle', 'Draining', 'QueueNotWritable', 'Starting']),
   queue: z.strictObject({ size: z.int(), deferred: z.int() }),
   legs: legCounts.optional(),
-  ledger: z.strictObject({
-    suppressedNdrs: z.int(),
-    backscatterAvoided: z.int(),
-    doubleBounces: z.int(),
-    expired: z.int(),
-  }),
+  /** Since the process started. */
+  ledger: ledgerCounts,
+  /** Hosted domain -> what the volume of the queue holds of it; a domain changes every ten minutes at most. */
+  domainLedgers: z.record(z.string(), ledgerCounts).optional(),
   routeProbes: z.record(z.string(), routeProbe),
   /** IpAccessList -> how many of its entries mail has met since the process started; changes every ten minutes at most. */
   entriesHit: z.record(z.string(), z.int()).optional(),

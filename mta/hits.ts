@@ -1,5 +1,6 @@
 import type { MtaState } from '../bundle/state.ts';
 import type { Because } from '../policy/types.ts';
+import { Seldom } from './seldom.ts';
 
 /** An entry of a list that mail has met. */
 export interface EntryHits {
@@ -18,14 +19,12 @@ interface Count {
 
 /** Entries that are counted one by one: full lists of five domains. What comes after them is counted for its list alone. */
 const maxEntries = 100_000;
-/** Seconds for which numbers in /state stay once they have changed: statuses are made from them, and are written at most so often. */
-const summaryAge = 600;
 
 /** Counts which entries of IP lists have decided about mail. In memory only: a status never holds live data. */
 export class Hits {
   private readonly lists = new Map<string, Map<string, Count>>();
   private entries = 0;
-  private summary: { readonly at: number; readonly lists: NonNullable<MtaState['entriesHit']> } | undefined;
+  private readonly summary = new Seldom<NonNullable<MtaState['entriesHit']>>();
 
   /** @param now seconds since the epoch. */
   note(because: Because | undefined, now: number): void {
@@ -64,12 +63,8 @@ export class Hits {
    * @param now seconds since the epoch.
    */
   summarize(now: number): NonNullable<MtaState['entriesHit']> {
-    const { summary } = this;
-    // A clock that was set back does not make them younger than they are (X25).
-    if (summary !== undefined && Math.abs(now - summary.at) < summaryAge) return summary.lists;
     const lists = Object.fromEntries([...this.lists].map(([list, counts]) => [list, counts.size]));
     // Until the first hit there is nothing that could change too often.
-    if (this.lists.size > 0) this.summary = { at: now, lists };
-    return lists;
+    return this.lists.size === 0 ? lists : this.summary.tell(lists, now);
   }
 }

@@ -51,6 +51,7 @@ export class Metrics {
     handedOver: 0,
   };
   private readonly ledgerEntries = this.counter('ledger_total', 'Failures that nobody was told of', [
+    'domain',
     'entry',
   ]);
   private readonly faults = this.counter('faults_total', 'Failures of our own, each answered with 451', [
@@ -171,8 +172,9 @@ export class Metrics {
     this.legTotals[fate] += count;
   }
 
-  ledgerEntry(entry: string): void {
-    this.ledgerEntries.inc({ entry });
+  /** @param domain the hosted domain whose leg failed, or `other`. */
+  ledgerEntry(domain: string, entry: string): void {
+    this.ledgerEntries.inc({ domain, entry });
   }
 
   fault(hook: string): void {

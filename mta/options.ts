@@ -20,6 +20,8 @@ export interface MtaOptions {
   readonly home: string;
   readonly queue: string;
   readonly maildir: string;
+  /** File on the volume of the queue; absent: the counts of the ledger are those of the process alone. */
+  readonly ledger?: string;
   /** Directory with tls.crt and tls.key, followed while the process runs; without a usable pair STARTTLS is not offered. */
   readonly tls?: string;
   readonly smtp: ListenAddress;
@@ -51,6 +53,7 @@ export function mtaCommand(run: (options: MtaOptions) => Promise<void>): Command
     .requiredOption('--home <dir>', 'scratch directory; config and plugins in it are made anew at each start')
     .requiredOption('--queue <dir>', 'mail that is waiting to be delivered; belongs to one process only')
     .requiredOption('--maildir <dir>', 'root of the mailboxes of domains that keep theirs here')
+    .option('--ledger <file>', 'keeps by domain the counts of what nobody was told of; beside the queue')
     .option('--tls <dir>', 'directory with tls.crt and tls.key')
     .requiredOption('--smtp <address:port>', 'mail from other servers', listenAddress)
     .option('--submission <address:port>', 'mail from accounts, with STARTTLS', listenAddress)

@@ -116,6 +116,10 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
       new Map(Object.entries(prober.results()).map(([route, { reachable }]) => [route, reachable] as const)),
   );
   const hits = new Hits();
+  const ledger = await Ledger.open({
+    file: options.ledger,
+    problem: (problem) => log.error({ event: 'ledger', problem }, 'the counts by domain are not kept'),
+  });
   const bundles = new BundleWatch(options.policy, now, {
     loaded: (bundle) => {
       signingKeys.load(
@@ -126,6 +130,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
       log.info({ event: 'bundle', bundleHash: bundle.index.bundleHash }, 'policy loaded');
       prober.follow(bundle);
       hits.keep(new Set([...bundle.policy.lists.values()].map(({ source }) => source.name)));
+      ledger.keep(bundle.policy.domains);
     },
     failed: (message) => {
       metrics.bundleLoad('failed');
@@ -152,7 +157,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     freshMails,
     connections: new ConnectionPool(),
     drain,
-    ledger: new Ledger(),
+    ledger,
     lastAnswers,
     partnerTls: new PartnerTls(),
     refusals: new RefusalLog(),
@@ -222,6 +227,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
           { event: 'stop', sessions: runtime.drain.openSessions },
           'the grace period is over; what still runs is cut off',
         );
+      await ledger.close();
       bundles.stop();
       prober.stop();
       certificates?.stop();

@@ -43,6 +43,7 @@ export async function currentState(
     queue: queueSize(runtime),
     legs: runtime.metrics.legCounts(),
     ledger: runtime.ledger.snapshot(),
+    domainLedgers: runtime.ledger.byDomain(runtime.now()),
     routeProbes: routes.results(),
     entriesHit: runtime.hits.summarize(runtime.now()),
     tlsFailures: runtime.partnerTls.all(),

@@ -1,6 +1,7 @@
 import type { Leg } from '../../bundle/leg.ts';
 import { type TlsDemand, tlsDemandOf } from '../../policy/outbound-tls.ts';
 import type { HarakaFailure, HarakaHop, HarakaMail } from '../haraka.ts';
+import type { LedgerEntry } from '../ledger.ts';
 import { RouteConcurrency } from '../outbound/concurrency.ts';
 import { findExchangers } from '../outbound/exchangers.ts';
 import { resolveRoute } from '../outbound/next-hop.ts';
@@ -179,8 +180,7 @@ export async function bounce(runtime: Runtime, mail: HarakaMail, error: Error): 
   const entry = reported ? undefined : (unreported ?? 'doubleBounces');
   runtime.lastAnswers.forget(mail.todo.uuid);
   const expired = isExpired(reason);
-  if (expired) count(runtime, 'expired');
-  if (entry !== undefined) count(runtime, entry);
+  count(runtime, [...(expired ? (['expired'] as const) : []), ...(entry === undefined ? [] : [entry])], leg);
   runtime.metrics.legEnded(entry === undefined ? 'bounced' : 'ledger');
   tell(runtime, mail, 'failed', {
     reason,
@@ -190,16 +190,19 @@ export async function bounce(runtime: Runtime, mail: HarakaMail, error: Error): 
   return ok;
 }
 
-function count({ ledger, metrics }: Runtime, entry: Parameters<Runtime['ledger']['add']>[0]): void {
-  ledger.add(entry);
-  metrics.ledgerEntry(entry);
+function count(
+  { bundles, ledger, metrics }: Runtime,
+  entries: readonly LedgerEntry[],
+  leg: Leg | undefined,
+): void {
+  const isHosted = leg !== undefined && bundles.current?.policy.domains.has(leg.domain) === true;
+  const domain = isHosted ? leg.domain : undefined;
+  ledger.add(entries, domain);
+  for (const entry of entries) metrics.ledgerEntry(domain ?? 'other', entry);
 }
 
 /** Why nobody is told of a failure; undefined if the sender is. */
-function ledgerEntry(
-  mail: HarakaMail,
-  leg: Leg | undefined,
-): 'doubleBounces' | 'suppressedNdrs' | 'backscatterAvoided' | undefined {
+function ledgerEntry(mail: HarakaMail, leg: Leg | undefined): LedgerEntry | undefined {
   if (mail.todo.mail_from.isNull()) return 'doubleBounces';
   // Nobody knows where such a file comes from, and so whose the mail is.
   if (leg === undefined) return 'backscatterAvoided';

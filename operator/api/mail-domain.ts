@@ -115,12 +115,17 @@ const status = object('What is true in the running pods.', {
     selector: text('Its selector.', { max: limits.labelLength }).optional(),
   }).optional(),
   policyHash: digest('Digest of the compiled policy of this domain; equal policy, equal digest.'),
-  ledger: object('Mail that ended without a delivery or a report, counted since the MTA volumes were made.', {
-    suppressedNdrs: counter('Reports that ndr: Never suppressed.'),
-    backscatterAvoided: counter('Reports that were not sent because the sender was not proven.'),
-    doubleBounces: counter('Reports that could not be delivered themselves.'),
-    expired: counter('Messages that outlived the queue lifetime.'),
-  }).optional(),
+  ledger: object(
+    'Mail on behalf of the domain that ended without a delivery or a report: what the pods of its MTA have counted on their volumes since they began to serve it. Absent until there is something to tell. Each pod tells of changes every 10 minutes at most; while one does not answer, the numbers stay. One that is killed may forget the last 5 seconds, and one that is scaled away takes its counts along, until it is back with its volume.',
+    {
+      suppressedNdrs: counter('Failures that are not reported: ndr Never or Auto, and copies.'),
+      backscatterAvoided: counter('Reports that were not sent because the sender was not proven.'),
+      doubleBounces: counter('Reports that could not be delivered themselves, or had nowhere to go.'),
+      expired: counter(
+        'Failures of mail that outlived the queue lifetime; each is in another count or was reported.',
+      ),
+    },
+  ).optional(),
 });
 
 export const mailDomain = defineKind({

@@ -12,6 +12,8 @@ import { shadowedRules } from './routing.ts';
 import { readyPods } from './status.ts';
 import type { Tls } from './tls.ts';
 
+type Ledger = NonNullable<MailDomain['status']>['ledger'];
+
 /** Everything that is said on a MailDomain about the objects around it. */
 export interface Surroundings {
   readonly snapshot: Snapshot;
@@ -60,7 +62,7 @@ export function domainStatusFields(
   const block = listsOf(around.lists, name, 'Block', true);
   const gateway = gatewayOf(around.gateways, name, true);
   const signer = around.dkim.signers.get(object.spec.domain)?.[0];
-  const ledger = object.status?.ledger;
+  const ledger = ledgerOf(object, policyHash !== undefined, around.snapshot);
   return {
     attached: {
       ipAccessLists: allow.length + block.length,
@@ -75,8 +77,33 @@ export function domainStatusFields(
     },
     ...(signer === undefined ? {} : { dkim: { activeKey: signer.source.name, selector: signer.selector } }),
     ...(policyHash === undefined ? {} : { policyHash }),
-    // Counted by the pods and written by who reads them, at most every ten minutes.
     ...(ledger === undefined ? {} : { ledger }),
+  };
+}
+
+/**
+ * What the pods of its MTA have counted for a domain, each changing its numbers every ten minutes at most. What is known stays until
+ * all of them answer: a pod that is away for a while takes nothing with it.
+ *
+ * @returns undefined while there is nothing to tell
+ */
+function ledgerOf({ spec, status }: MailDomain, isServed: boolean, { observed, mtas }: Snapshot): Ledger {
+  const replicas = mtas.find(({ name }) => name === spec.mta)?.replicas ?? 0;
+  const pods = observed.pods.filter(({ mta }) => mta === spec.mta);
+  const answers = pods.flatMap(({ state }) =>
+    state.ok && state.value.domainLedgers !== undefined ? [state.value.domainLedgers] : [],
+  );
+  if (!isServed || answers.length < Math.max(pods.length, replicas, 1)) return status?.ledger;
+  const own = answers.flatMap((domains) =>
+    Object.hasOwn(domains, spec.domain) ? (domains[spec.domain] ?? []) : [],
+  );
+  const sum = (entry: keyof NonNullable<Ledger>) => own.reduce((total, counts) => total + counts[entry], 0);
+  if (own.length === 0) return undefined;
+  return {
+    suppressedNdrs: sum('suppressedNdrs'),
+    backscatterAvoided: sum('backscatterAvoided'),
+    doubleBounces: sum('doubleBounces'),
+    expired: sum('expired'),
   };
 }
 

@@ -3,7 +3,7 @@ import { type MtaState, mtaState } from '../../bundle/state.ts';
 
 /** Milliseconds within which a pod has to answer in full: a hung pod must not hold up its namespace. */
 const timeoutMs = 2_000;
-/** About 330 bytes for each domain and Route; a pod that says more is not ours. */
+/** About 450 bytes for each domain and Route; a pod that says more is not ours. */
 const maxBytes = 1_048_576;
 
 type PodState =

@@ -126,7 +126,8 @@ export class PodRuntime {
           '--queue',
           at('queue'),
         ],
-        ...['--maildir', at('maildir'), '--token-file', join(at('token'), 'token')],
+        ...['--maildir', at('maildir'), '--ledger', at('ledger.json')],
+        ...['--token-file', join(at('token'), 'token')],
         ...['--smtp', `${address}:${smtpPort}`, '--http', `${address}:${httpPort}`],
         // Nobody listens there: no test asks the name servers of the machine about senders.
         ...['--resolver', '127.0.0.1:9'],

@@ -66,6 +66,7 @@ afterAll(async () => {
 });
 
 const ledger = async () => (await mta.state()).ledger;
+const counts = () => mta.metric('postern_mta_ledger_total');
 const emptied = () => eventually(async () => (await mta.queued()).length === 0, 'the queue is empty');
 
 /** Mail from outside, of author@sender.test. */
@@ -101,6 +102,7 @@ describe('G9: a failure of mail from outside', () => {
   test('G9: is reported to nobody if the sender is forged, and counted', async () => {
     await receive(stranger, 'user@auto.example');
     await eventually(async () => (await ledger()).backscatterAvoided === 1, 'it is counted');
+    expect(await counts()).toEqual({ '{domain="auto.example",entry="backscatterAvoided"}': 1 });
     await emptied();
     expect(reports.mails).toHaveLength(1);
   });
@@ -117,6 +119,7 @@ describe('I8: a Route that refuses a recipient', () => {
     const { suppressedNdrs } = await ledger();
     await send('user@never.example', 'never told');
     await eventually(async () => (await ledger()).suppressedNdrs === suppressedNdrs + 1, 'it is counted');
+    expect(await counts()).toMatchObject({ '{domain="never.example",entry="suppressedNdrs"}': 1 });
     await emptied();
     expect(await told('never told')).toEqual([]);
   });
@@ -160,6 +163,7 @@ test('R6: attempts follow the schedule, and at its end the sender is told and th
   await eventually(async () => (await told('too late')).length === 1, 'the report is there');
   await emptied();
   expect(await ledger()).toMatchObject({ expired: 1, doubleBounces: 0, suppressedNdrs: 0 });
+  expect(await counts()).toEqual({ '{domain="later.example",entry="expired"}': 1 });
   const [report] = await told('too late');
   expect(report).toMatch(/^Status: 5\.3\.0$/m);
   expect(report).toMatch(/^Diagnostic-Code: smtp; .*451 4\.3\.0 come again/m);

@@ -86,6 +86,8 @@ export class MtaProcess {
           this.queueDirectory,
           '--maildir',
           path('mail'),
+          '--ledger',
+          path('ledger.json'),
           '--smtp',
           `${host}:0`,
           '--http',

@@ -1,6 +1,6 @@
 import { parseAllDocuments } from 'yaml';
 import * as z from 'zod';
-import type { MtaState } from '../../../bundle/state.ts';
+import { ledgerCounts, type MtaState } from '../../../bundle/state.ts';
 import { type KindName, kinds, parseMtaSettings, parseObject, type PosternObject, problemText } from '../../api/index.ts';
 import { compile } from '../compile.ts';
 import { managedByLabel, useLabel } from '../dkim-secret.ts';
@@ -25,6 +25,7 @@ const pod = z.strictObject({
   behindFor: z.number().optional(),
   routeProbes: z.record(z.string(), z.any()).default({}),
   clusterPeers: z.boolean().optional(),
+  domainLedgers: z.record(z.string(), ledgerCounts).optional(),
 });
 
 const stage = z.strictObject({
@@ -183,6 +184,7 @@ function toPod(one: z.output<typeof pod>, policy: MtaPolicy | undefined, now: nu
     ledger: { suppressedNdrs: 0, backscatterAvoided: 0, doubleBounces: 0, expired: 0 },
     routeProbes: one.routeProbes,
     ...(one.clusterPeers === undefined ? {} : { clusterPeers: one.clusterPeers }),
+    ...(one.domainLedgers === undefined ? {} : { domainLedgers: one.domainLedgers }),
   };
   return { ...base, state: { ok: true, value: state } };
 }

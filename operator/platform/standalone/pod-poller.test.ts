@@ -95,10 +95,10 @@ test('what changes with every mail is nothing that a status says', async () => {
         adopted: 0,
         delivered: 0,
         bounced: 0,
-        ledger: 0,
+        ledger: asked,
         handedOver: 0,
       },
-      ledger: { suppressedNdrs: 0, backscatterAvoided: 0, doubleBounces: 0, expired: 0 },
+      ledger: { suppressedNdrs: asked, backscatterAvoided: 0, doubleBounces: 0, expired: 0 },
       routeProbes: {},
       tlsFailures: [
         {

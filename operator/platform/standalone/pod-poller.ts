@@ -89,6 +89,6 @@ export class PodPoller {
 /** What of a state is worth a new reconcile: not the queue and the books, which change with every mail, nor when a Route was tried last. */
 function memorable(state: PodObservation['state']): string {
   if (!state.ok) return state.problem;
-  const { queue: _queue, legs: _legs, tlsFailures: _tlsFailures, ...rest } = state.value;
+  const { queue: _queue, legs: _legs, ledger: _ledger, tlsFailures: _tlsFailures, ...rest } = state.value;
   return JSON.stringify(rest, (key, value) => (key === 'checkedAt' ? undefined : value));
 }

@@ -24,6 +24,7 @@ export function statePaths(root: string, mta: string) {
     home: join(home, 'home'),
     queue: join(home, 'queue'),
     maildir: join(home, 'mail'),
+    ledger: join(home, 'ledger.json'),
     tls: join(home, 'tls'),
     token: join(home, 'token'),
     child: join(home, 'child'),
