@@ -85,7 +85,8 @@ function fromStatus({ kind, name, status }: StatusRecord): LintFinding[] {
     // A warning has one reason, which is its type.
     const what = type === reason ? type : `${type}: ${reason}`;
     const finding = { object: `${kind}/${name}`, reason, message: `${what}: ${message}` };
-    if (offline.has(type) && state === 'False') return [{ severity: 'error', ...finding }];
+    if (state === 'False' && (offline.has(type) || reason === 'RangeNotTrusted'))
+      return [{ severity: 'error', ...finding }];
     if (conditionTypes[type].warning && state === 'True') return [{ severity: 'warning', ...finding }];
     return [];
   });

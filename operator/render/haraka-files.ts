@@ -1,3 +1,4 @@
+import * as z from 'zod';
 import type { MtaSettings } from '../api/mta-settings.ts';
 
 /** Whose MTA it is. */
@@ -5,6 +6,9 @@ export interface MtaName {
   readonly namespace: string;
   readonly mta: string;
 }
+
+/** What the MTA itself reads. */
+const mtaFile = 'mta.json';
 
 /** Haraka takes no shorter interval between two attempts. */
 const minRetrySeconds = 5;
@@ -26,12 +30,27 @@ export function renderHarakaFiles(
       'connection.ini': connectionIni,
       'log.ini': logIni,
       me: `${heloName}\n`,
-      'mta.json': mtaJson(settings, where),
+      [mtaFile]: mtaJson(settings, where),
       'outbound.ini': outboundIni(settings),
       plugin_timeout: '120\n',
       'tls.ini': tlsIni,
     }),
   );
+}
+
+const told = z.object({ clusterRanges: z.array(z.string()) });
+
+/**
+ * The addresses of the cluster that files were rendered with (G14), for whoever has only the files.
+ * @param files text by file name, as they were rendered.
+ * @returns undefined if the files do not tell.
+ */
+export function clusterRangesIn(files: Readonly<Record<string, string>>): readonly string[] | undefined {
+  try {
+    return told.parse(JSON.parse(files[mtaFile] ?? '')).clusterRanges;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -105,6 +105,12 @@ async function fill(): Promise<void> {
     metadata: { name: 'postern-mta-default' },
     data: { 'mta.yaml': 'heloName: mx.example.com\n' },
   });
+  await admin.create(paths.core(namespace, 'configmaps'), {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'postern-default-config' },
+    data: { 'mta.json': JSON.stringify({ clusterRanges: ['127.0.0.0/8'] }) },
+  });
   const object = (kind: string, plural: string, name: string, spec: object) =>
     admin.create(paths.postern(namespace, plural, name).replace(/\/[^/]+$/, ''), {
       apiVersion: 'postern.dev/v1alpha1',

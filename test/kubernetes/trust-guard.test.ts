@@ -1,6 +1,7 @@
 // Addresses of the cluster where clients should be: such entries are kept out, such mail is noticed, and settings can trust them.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RunningOperator } from '../../operator/operator.ts';
+import { postern } from '../cli/run.ts';
 import { useControlPlane } from '../cluster/shared.ts';
 import { paths } from './api.ts';
 import { Kubelet } from './kubelet.ts';
@@ -62,6 +63,25 @@ test('G14: an entry over node addresses is not programmed, and the others of its
   expect(said).toContain(node);
   await space.waitForCondition('maildomains', 'here', 'Ready', /^True/);
   await waitForVerdict(smtp(), client, 'bob@here.example', /^550 5\.7\.1 /);
+});
+
+test('G14: the commands judge a namespace by the addresses that its operator was told', async () => {
+  const source = ['-n', space.name, '--kubeconfig', await cluster.current.kubeconfigFor('admin')];
+  const ask = async (ip: string) => {
+    const mail = ['--client-ip', ip, '--mail-from', 'a@b.example', '--rcpt', 'bob@here.example'];
+    const { out, err } = await postern('explain', ...source, ...mail, '-o', 'json');
+    expect(err).toBe('');
+    return JSON.parse(out).recipients[0].verdict;
+  };
+  // What the MTA answers is in the other tests.
+  expect(await ask(client)).toBe('reject');
+  expect(await ask(node)).toBe('accept');
+  const lint = await postern('lint', ...source);
+  expect(lint.out).toContain(`IpAccessList/spammers: Programmed: RangeNotTrusted: ${node}`);
+  expect(lint.code).toBe(1);
+  const { out } = await postern('render', ...source, '-o', 'json');
+  const config = await space.admin.get(paths.core(space.name, 'configmaps', 'postern-default-config'));
+  expect(JSON.parse(out).mtas[0].files['config/mta.json']).toBe(config?.data['mta.json']);
 });
 
 test('G14: mail from a node address is noticed', async () => {

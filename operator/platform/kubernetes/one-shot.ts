@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import type { KindName } from '../../../bundle/source.ts';
-import { kinds } from '../../api/index.ts';
+import { kinds, type PosternObject } from '../../api/index.ts';
 import type { CompileOptions, Snapshot } from '../../compile/model.ts';
 import { isPaused, keyOf } from '../../compile/objects.ts';
-import { stateTokenKey, stateTokenName } from './names.ts';
+import { clusterRangesIn } from '../../render/haraka-files.ts';
+import { configName, stateTokenKey, stateTokenName } from './names.ts';
 import { ApiError } from './runtime/api-error.ts';
 import type { ApiClient } from './runtime/client.ts';
 import { systemClock } from './runtime/clock.ts';
@@ -31,24 +32,34 @@ export interface NamespaceReading {
 export async function readNamespace(
   client: ApiClient,
   namespace: string,
-  options: Omit<CompileOptions, 'allowedDomains'>,
+  options: Omit<CompileOptions, 'allowedDomains' | 'clusterRanges'>,
   now: number,
 ): Promise<NamespaceReading> {
   const notes: string[] = [];
   const follower = lookOnce(client, { leaveOut: ['pods', 'persistentvolumeclaims'], mayRefuse: 'secrets' });
   const { tenant, cache, ownClass } = await openTenant(follower, namespace, now);
   const allowedDomains = await tenant.ownNamespace.allowedDomains();
+  const clusterRanges = await renderedRanges(cache, [...tenant.workloads(ownClass).keys()]);
   const snapshot = await takeSnapshot({
     tenant,
     held: [],
     cache,
     class: ownClass,
-    options: allowedDomains === undefined ? options : { ...options, allowedDomains },
+    options: {
+      ...options,
+      ...(clusterRanges !== undefined && { clusterRanges }),
+      ...(allowedDomains !== undefined && { allowedDomains }),
+    },
     now,
     signal: new AbortController().signal,
     unreadable: (kind, name, problem) =>
       notes.push(`${kind}/${name} does not parse and is left out: ${problem}`),
   });
+  if (clusterRanges === undefined && snapshot.objects.some(isGuarded)) {
+    notes.push(
+      `no operator has rendered an MTA of namespace ${namespace}: which addresses are the cluster's is not known, so entries over them are taken as any others`,
+    );
+  }
   const readsSecrets = !follower.refused.has('secrets');
   if (!readsSecrets) {
     notes.push(
@@ -59,6 +70,28 @@ export async function readNamespace(
   if (paused.length > 0)
     notes.push(`paused, taken as written though what acts may be older: ${paused.join(', ')}`);
   return { snapshot, readsSecrets, notes };
+}
+
+/** Kinds whose entries may not cover addresses of the cluster. */
+function isGuarded({ kind }: PosternObject): boolean {
+  return kind === 'IpAccessList' || kind === 'InboundGateway';
+}
+
+/**
+ * Addresses of the cluster that the operator was told (G14): its command line is not to be seen from here, but what it rendered is.
+ * One operator serves all of these MTAs.
+ *
+ * @returns undefined if it has rendered nothing
+ */
+async function renderedRanges(
+  cache: TenantCache,
+  mtas: readonly string[],
+): Promise<readonly string[] | undefined> {
+  const rendered = await Promise.all(
+    mtas.map(async (mta) => clusterRangesIn((await cache.configMaps.get(configName(mta)))?.data ?? {})),
+  );
+  const known = rendered.filter((ranges) => ranges !== undefined);
+  return known.length === 0 ? undefined : [...new Set(known.flat())];
 }
 
 /** The objects of the six kinds with their statuses as they are stored. @throws ApiError if they cannot be listed */
