@@ -107,7 +107,12 @@ export interface OutboundSocket extends EventEmitter {
   upgrade(options: Record<string, unknown>, done: UpgradeDone): void;
   isSecure(): boolean;
   readonly cleartext?: import('node:tls').TLSSocket;
-  readonly targetsocket: { readonly encrypted?: boolean; setNoDelay?(on: boolean): void };
+  readonly targetsocket: {
+    readonly encrypted?: boolean;
+    setNoDelay?(on: boolean): void;
+    cork?(): void;
+    uncork?(): void;
+  };
   setTimeout(milliseconds: number): void;
   write(data: string | Uint8Array, encoding?: string, done?: (error?: Error) => void): boolean;
   end(): void;

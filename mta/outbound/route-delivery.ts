@@ -87,7 +87,7 @@ export function shapeDelivery(
   };
 
   const begin = ({ socket, watch }: Connection, hop: HarakaHop) => {
-    watch.begin();
+    watch.begin(onlyRecipient(mail));
     socket.setTimeout(terms.timeoutSeconds * 1000);
     prototype.try_deliver_host_on_socket.call(mail, hop, hop.exchange, hop.port, socket);
   };
@@ -150,6 +150,15 @@ export function shapeDelivery(
     else prototype.temp_fail.call(mail, reason, extra);
   };
   return () => at.failure;
+}
+
+/** The command that names the recipient of a mail that has just one, as Haraka will send it. */
+function onlyRecipient({ todo }: HarakaMail): string | undefined {
+  const [recipient, ...more] = todo.rcpt_to;
+  if (recipient === undefined || more.length > 0) return undefined;
+  const address = recipient.format(true);
+  // An address that has two forms is written as the server's SMTPUTF8 has it, which is not known here.
+  return address === recipient.format(false) ? `RCPT TO:${address}\r\n` : undefined;
 }
 
 /** All attempts that the lifetime of the queue has room for were made. */

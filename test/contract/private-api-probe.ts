@@ -82,6 +82,10 @@ const has: Record<keyof typeof privateApi, boolean> = {
     takes(mail.try_deliver, 0) &&
     /const mx = this\.mxlist\.shift\(\)/.test(String(mail.try_deliver)) &&
     /if \(socket\.__fromPool\) \{[\s\S]*send_command\('MAIL'/.test(String(mail.try_deliver_host_on_socket)),
+  'MAIL, and RCPT TO:<address> after its reply':
+    /case 'mail':[\s\S]{0,120}send_command\('RCPT', `TO:\$\{last_recip\.format\(!smtp_properties\.smtputf8\)\}`\)/.test(
+      String(mail.try_deliver_host_on_socket),
+    ),
   'hmail.delivered(...), then QUIT':
     /processing_mail = false\s+if \(success\) \{[\s\S]*self\.delivered\([\s\S]*\}\s+send_command\('QUIT'\)/.test(
       String(mail.try_deliver_host_on_socket),

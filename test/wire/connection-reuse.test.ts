@@ -17,8 +17,10 @@ const keep = keepUntilTestEnds();
 type Answer = (command: string, mail: number) => string | undefined;
 
 /** A mail server of a few lines that notes the commands of each session with a mail: the MTA also looks whether it is there. */
-async function startServer({ lmtp = false, answer = (() => undefined) as Answer } = {}) {
+async function startServer({ lmtp = false, pipelining = false, answer = (() => undefined) as Answer } = {}) {
   const sessions: string[][] = [];
+  /** What came in one piece. */
+  const pieces: string[] = [];
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     const commands: string[] = [];
@@ -28,6 +30,7 @@ async function startServer({ lmtp = false, answer = (() => undefined) as Answer 
     let inData = false;
     socket.on('error', () => undefined);
     socket.on('data', (data) => {
+      pieces.push(data.toString('latin1'));
       rest += data.toString('latin1');
       for (let end = rest.indexOf('\r\n'); end !== -1; end = rest.indexOf('\r\n')) {
         const line = rest.slice(0, end);
@@ -41,6 +44,7 @@ async function startServer({ lmtp = false, answer = (() => undefined) as Answer 
         if (own === 'hang up') socket.destroy();
         else if (own !== undefined) socket.write(`${own}\r\n`);
         else if (verb === 'QUIT') socket.end('221 2.0.0 bye\r\n');
+        else if (pipelining && /^(EHLO|LHLO)$/.test(verb)) socket.write('250-server\r\n250 PIPELINING\r\n');
         else socket.write(inData ? '354 go on\r\n' : '250 2.0.0 well\r\n');
       }
     });
@@ -52,6 +56,7 @@ async function startServer({ lmtp = false, answer = (() => undefined) as Answer 
   if (address === null || typeof address === 'string') throw new Error('no port');
   return keep({
     port: address.port,
+    pieces,
     mailSessions: () => sessions.filter((commands) => commands.includes('MAIL')),
     /** Mails that were taken. */
     taken: () => sessions.flat().filter((verb) => verb === '.').length,
@@ -109,23 +114,64 @@ test.each([
   },
 );
 
-test.each([
-  ['MAIL', 'hang up'],
-  ['MAIL', '421 4.4.2 you have been silent for too long'],
-  ['MAIL', '452 4.5.3 too many messages in this session'],
-  ['MAIL', '503 5.5.1 one mail for each session'],
-  ['MAIL', 'what?'],
-  ['RCPT', '421 4.3.2 shutting down'],
-  ['DATA', 'hang up'],
-])('a connection that wants no second mail costs that mail nothing: at %s %s', async (command, says) => {
+test.each(['SMTP', 'LMTP'] as const)(
+  'over %s, sender and recipient are sent together where PIPELINING is offered, and the message with its end',
+  async (protocol) => {
+    const lmtp = protocol === 'LMTP';
+    for (const pipelining of [true, false]) {
+      const server = await startServer({ lmtp, pipelining });
+      const mta = await startWith(oneByOne(route('store', server.port, { protocol })));
+      await sendInTurn(mta, 2, server.taken);
+      const of = (verb: string) => server.pieces.filter((piece) => piece.includes(`${verb} `));
+      const together = ['MAIL FROM:<sender@elsewhere.example>\r\nRCPT TO:<user@example.com>\r\n'];
+      if (pipelining) expect(of('RCPT')).toEqual([...together, ...together]);
+      else expect(of('MAIL').every((piece) => piece.split('\r\n').length === 2)).toBe(true);
+      expect(server.mailSessions()).toEqual([[lmtp ? 'LHLO' : 'EHLO', ...mail, ...mail]]);
+      const ends = server.pieces.filter((piece) => piece.endsWith('\r\n.\r\n'));
+      expect(ends.every((piece) => /^Received: /m.test(piece))).toBe(true);
+      expect(ends).toHaveLength(2);
+    }
+  },
+);
+
+test('a sender that is refused after the recipient was sent with it defers the mail', async () => {
   const server = await startServer({
-    answer: (verb, nth) => (verb === command && nth > 1 ? says : undefined),
+    pipelining: true,
+    answer: (verb) => (verb === 'MAIL' ? '550 5.7.1 not you' : undefined),
   });
   const mta = await startWith(oneByOne(route('store', server.port)));
-  await sendInTurn(mta, 3, server.taken);
-  expect(server.mailSessions().filter((commands) => commands.includes('.'))).toHaveLength(3);
-  expect(mta.logged(({ event }) => event === 'deferred' || event === 'failed')).toEqual([]);
+  const session = await mta.session();
+  await session.mail({ to: ['user@example.com'] });
+  await eventually(() => deferrals(mta).length === 1, 'it is deferred');
+  expect(deferrals(mta)[0]).toMatchObject({ reason: expect.stringContaining('not you') });
+  await eventually(() => server.mailSessions()[0]?.at(-1) === 'QUIT', 'the connection is closed');
+  expect(server.mailSessions()).toEqual([['EHLO', 'MAIL', 'RCPT', 'QUIT']]);
 });
+
+test.each([
+  ['MAIL', 'hang up', ''],
+  ['MAIL', '421 4.4.2 you have been silent for too long', ''],
+  ['MAIL', '452 4.5.3 too many messages in this session', ''],
+  ['MAIL', '503 5.5.1 one mail for each session', ''],
+  ['MAIL', 'what?', ''],
+  ['RCPT', '421 4.3.2 shutting down', ''],
+  ['DATA', 'hang up', ''],
+  ['MAIL', 'hang up', ', PIPELINING'],
+  ['MAIL', '452 4.5.3 too many messages in this session', ', PIPELINING'],
+  ['RCPT', '421 4.3.2 shutting down', ', PIPELINING'],
+])(
+  'a connection that wants no second mail costs that mail nothing: at %s %s %s',
+  async (command, says, how) => {
+    const server = await startServer({
+      pipelining: how !== '',
+      answer: (verb, nth) => (verb === command && nth > 1 ? says : undefined),
+    });
+    const mta = await startWith(oneByOne(route('store', server.port)));
+    await sendInTurn(mta, 3, server.taken);
+    expect(server.mailSessions().filter((commands) => commands.includes('.'))).toHaveLength(3);
+    expect(mta.logged(({ event }) => event === 'deferred' || event === 'failed')).toEqual([]);
+  },
+);
 
 test('a recipient that is refused on a connection that was open already is refused', async () => {
   const server = await startServer({
