@@ -41,9 +41,22 @@ export function cachedDns(servers: readonly string[], ask: Ask = askServers(serv
     }
     const answer = await pending;
     if (answer.kind === 'found') return answer.records;
-    // A new one for everybody: whoever catches it writes on it.
-    throw Object.assign(new Error(`${type} ${name}: ${answer.code}`), { code: answer.code });
+    throw failure(`${type} ${name}: ${answer.code}`, answer.code);
   };
+}
+
+/**
+ * A new one for everybody: whoever catches it writes on it. It has no stack, which would take longer than all else here: that a name has
+ * no record is said several times for each mail.
+ */
+function failure(message: string, code: string): Error {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return Object.assign(new Error(message), { code });
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 type Answer =
