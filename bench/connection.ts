@@ -5,7 +5,7 @@ import { startNameServer } from '../test/parts/bind.ts';
 import { startMta } from '../test/wire/mta-process.ts';
 import { SmtpClient } from '../test/wire/smtp-client.ts';
 import { bundleWithLists, randomRanges, randomWords } from './address-lists.ts';
-import { cpuSeconds } from './cpu.ts';
+import { cpuSeconds, warmUpMessages } from './cpu.ts';
 import { junkPatterns } from './junk-patterns.ts';
 import { type BenchResult, pairedRatios, percentile, rounded } from './result.ts';
 import { stockConnectionIni } from './stock-haraka.ts';
@@ -83,13 +83,13 @@ export async function run(): Promise<BenchResult[]> {
       front: [] as number[],
       all: [] as number[],
     };
-    for (let round = -1; round < rounds; round += 1) {
+    for (const { address } of peers) await load(address, warmUpMessages);
+    for (let round = 0; round < rounds; round += 1) {
       for (const { name, pid, address } of round % 2 === 0 ? peers : peers.toReversed()) {
         const before = await cpuSeconds(pid);
         await load(address, messagesPerRound);
         const milliseconds = ((await cpuSeconds(pid)) - before) * 1000;
-        // The first round is for the compiler.
-        if (round >= 0) samples[name].push(milliseconds / messagesPerRound);
+        samples[name].push(milliseconds / messagesPerRound);
       }
     }
     const full = `${entries} + ${entries} entries`;
