@@ -43,6 +43,7 @@ const parts = {
     programs: ['/usr/bin/containerd', '/usr/lib/cni/ptp', '/usr/sbin/conntrack', '/usr/sbin/iptables'],
   },
   postfix: { packages: ['postfix'], programs: ['/usr/lib/postfix/sbin/master', '/usr/sbin/smtp-sink'] },
+  registry: { packages: ['docker-registry'], programs: ['/usr/bin/docker-registry'] },
   strace: { packages: ['strace'], programs: ['/usr/bin/strace'] },
   rspamd: { packages: ['rspamd'], programs: ['/usr/bin/rspamd'] },
 } as const;

@@ -9,6 +9,7 @@ import packageFile from '../../package.json' with { type: 'json' };
 import { root } from '../charts/helm.ts';
 import { requireProgram } from '../cluster/programs.ts';
 import { runCommand } from '../cluster/run-command.ts';
+import { startRegistry } from '../parts/registry.ts';
 
 const { version } = packageFile;
 const url = 'https://example.org/releases/v1';
@@ -68,6 +69,23 @@ describe('IM2: make release', () => {
       const template = (where: string) =>
         succeed(requireProgram('helm'), 'template', 'x', where, `--values=${values}`);
       expect(await template(at(`${chart}-${version}.tgz`))).toBe(await template(join(root, 'charts', chart)));
+    }
+  });
+
+  test('IM2: helm pushes the packed charts into a registry, and installs from there what was pushed', async () => {
+    const registry = await startRegistry();
+    try {
+      const charts = `oci://${registry.address}/postern/charts`;
+      for (const chart of ['postern-crds', 'postern', 'postern-tenant']) {
+        await succeed(requireProgram('helm'), 'push', at(`${chart}-${version}.tgz`), charts, '--plain-http');
+        const from = [`${charts}/${chart}`, `--version=${version}`, '--plain-http'];
+        const values = `--values=${join(root, 'charts', chart, 'ci/default-values.yaml')}`;
+        expect(await succeed(requireProgram('helm'), 'template', 'x', ...from, values)).toBe(
+          await succeed(requireProgram('helm'), 'template', 'x', join(root, 'charts', chart), values),
+        );
+      }
+    } finally {
+      await registry.stop();
     }
   });
 
