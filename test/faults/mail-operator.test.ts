@@ -79,6 +79,44 @@ test('it reconciles what is there at the start and what changes, by namespace, u
   await expect.poll(() => proxy.watches, SOON).toEqual([]);
 });
 
+test('of many collections that are to be followed at once eight are listed at a time, and all in the end', async () => {
+  await operator.start();
+  let under = 0;
+  let most = 0;
+  const releases: (() => void)[] = [];
+  const hold = () =>
+    new Promise<void>((resolve) => {
+      under += 1;
+      most = Math.max(most, under);
+      releases.push(() => {
+        under -= 1;
+        resolve();
+      });
+    });
+  const heal = proxy.inject({
+    match: ({ kind }) => kind === 'list',
+    fault: { do: 'call', when: 'before', run: hold },
+  });
+  const wanted = 30;
+  let synced = 0;
+  const keyOf = () => undefined;
+  const transform = ({ metadata }: Resource) => metadata.name;
+  const all = Array.from({ length: wanted }, async () => {
+    await operator.watch('', 'v1', 'configmaps', keyOf, { transform }, namespace);
+    synced += 1;
+  });
+  await expect.poll(() => releases.length, SOON).toBe(8);
+  await expect
+    .poll(() => {
+      releases.shift()?.();
+      return synced;
+    }, SOON)
+    .toBe(wanted);
+  await Promise.all(all);
+  expect(most).toBe(8);
+  heal();
+});
+
 test('X1: a dropped connection does not end the process, and nothing is missed', async () => {
   await operator.start();
   await proxy.setReachable(false);

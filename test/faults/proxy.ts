@@ -2,8 +2,10 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type http from 'node:http';
+import { createSecureServer, type Http2ServerRequest } from 'node:http2';
 import https from 'node:https';
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
+import type { Writable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ControlPlane } from '../cluster/control-plane.ts';
@@ -19,6 +21,8 @@ export interface SeenRequest {
   readonly query: Readonly<Record<string, string>>;
   /** The client's User-Agent: tells the operator from kubectl. */
   readonly agent: string;
+  /** Of HTTP: `2.0` or `1.1`. */
+  readonly version: string;
 }
 
 type Fault =
@@ -80,8 +84,23 @@ export interface FaultProxy {
   stop(): Promise<void>;
 }
 
+export interface FaultProxyOptions {
+  /** What it offers to clients: HTTP/2 besides HTTP/1.1, as the API server does, or only the latter. HTTP/2 by default. */
+  readonly newest?: 'HTTP/2' | 'HTTP/1.1';
+}
+
+type Request = http.IncomingMessage | Http2ServerRequest;
+/** What the answers of both versions of HTTP have. */
+interface Response extends Writable {
+  writeHead(code: number, headers: http.OutgoingHttpHeaders): unknown;
+  flushHeaders?(): void;
+}
+
 /** Starts a proxy in front of the control plane. It shows the server's own certificate, so clients need not know. */
-export async function startFaultProxy(controlPlane: Pick<ControlPlane, 'url' | 'tls'>): Promise<FaultProxy> {
+export async function startFaultProxy(
+  controlPlane: Pick<ControlPlane, 'url' | 'tls'>,
+  { newest = 'HTTP/2' }: FaultProxyOptions = {},
+): Promise<FaultProxy> {
   const cert = await readFile(controlPlane.tls.certFile);
   const key = await readFile(controlPlane.tls.keyFile);
   const upstream = new https.Agent({ ca: cert, keepAlive: true });
@@ -93,9 +112,16 @@ export async function startFaultProxy(controlPlane: Pick<ControlPlane, 'url' | '
   let cuts = 0;
   let injectedBefore = 0;
 
-  const server = https.createServer({ cert, key }, (request, response) => {
-    handle(request, response).catch(() => request.socket.destroy());
-  });
+  const listener = (request: Request, response: Response) => {
+    handle(request, response).catch(() => cut(request));
+  };
+  const server =
+    newest === 'HTTP/2'
+      ? createSecureServer(
+          { cert, key, allowHTTP1: true, settings: { maxConcurrentStreams: streamsOfApiServer } },
+          listener,
+        )
+      : https.createServer({ cert, key }, listener);
   // Raw TCP connections: a client that hangs in the TLS handshake must be cut too.
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
@@ -107,7 +133,7 @@ export async function startFaultProxy(controlPlane: Pick<ControlPlane, 'url' | '
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
 
-  async function handle(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+  async function handle(request: Request, response: Response): Promise<void> {
     const seen = describeRequest(request);
     requests.push(seen);
     const rule = rules.find((candidate) => candidate.hits(seen));
@@ -120,33 +146,36 @@ export async function startFaultProxy(controlPlane: Pick<ControlPlane, 'url' | '
         'content-type': 'application/json',
         ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }),
       };
-      response.writeHead(fault.code, headers).end(body);
+      response.writeHead(fault.code, headers);
+      response.end(body);
       return;
     }
     if (fault?.do === 'delay') await delay(fault.ms);
     if (fault?.do === 'call' && fault.when === 'before') await fault.run();
     if (fault?.do === 'cut' && fault.when === 'before') {
-      request.socket.destroy();
+      cut(request);
       return;
     }
     const listing = `${request.headers.accept} ${request.url}`;
     const before = fault?.do === 'answerAsBefore' ? firstLists.get(listing) : undefined;
     if (before !== undefined) {
       request.resume();
-      response.writeHead(200, before.headers).end(before.body);
+      response.writeHead(200, before.headers);
+      response.end(before.body);
       return;
     }
     const answer = await forward(request, response);
     if (fault?.do === 'call' && fault.when === 'after') await fault.run();
     if (fault?.do === 'cut' && fault.when === 'after') {
       answer.destroy();
-      request.socket.destroy();
+      cut(request);
       return;
     }
-    response.writeHead(answer.statusCode ?? 502, answer.headers);
+    const headers = ofExchange(answer.headers);
+    response.writeHead(answer.statusCode ?? 502, headers);
     if (seen.kind === 'list' && answer.statusCode === 200 && !firstLists.has(listing)) {
       const body = await buffer(answer);
-      firstLists.set(listing, { headers: answer.headers, body });
+      firstLists.set(listing, { headers, body });
       response.end(body);
       return;
     }
@@ -157,12 +186,9 @@ export async function startFaultProxy(controlPlane: Pick<ControlPlane, 'url' | '
     await relayWatch(seen, answer, response, rule);
   }
 
-  function forward(
-    request: http.IncomingMessage,
-    response: http.ServerResponse,
-  ): Promise<http.IncomingMessage> {
+  function forward(request: Request, response: Response): Promise<http.IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const { 'accept-encoding': _compressed, host: _host, ...headers } = request.headers;
+      const { 'accept-encoding': _compressed, host: _host, ...headers } = ofExchange(request.headers);
       const options = { agent: upstream, method: request.method, headers };
       const forwarded = https.request(new URL(request.url ?? '/', controlPlane.url), options, resolve);
       forwarded.once('error', reject);
@@ -174,7 +200,7 @@ export async function startFaultProxy(controlPlane: Pick<ControlPlane, 'url' | '
   async function relayWatch(
     seen: SeenRequest,
     answer: http.IncomingMessage,
-    response: http.ServerResponse,
+    response: Response,
     rule: ActiveRule | undefined,
   ): Promise<void> {
     const watch: OpenWatch = {
@@ -190,7 +216,7 @@ export async function startFaultProxy(controlPlane: Pick<ControlPlane, 'url' | '
     };
     watches.push(watch);
     response.once('close', () => watches.splice(watches.indexOf(watch), 1));
-    response.flushHeaders();
+    response.flushHeaders?.();
     const edit = rule?.fault.do === 'edit' ? rule.fault.edit : undefined;
     await copyEvents(answer, response, (event) => {
       if (edit === undefined || rule === undefined) return [event];
@@ -252,6 +278,23 @@ export function nthWrite(
   return { match: (request) => request.kind === 'write' && match(request), skip: n - 1, times: 1 };
 }
 
+/** Streams on one connection that it allows: http2MaxStreamsPerConnection, by default what k8s.io/apiserver sets. */
+const streamsOfApiServer = 250;
+
+/** Ends the connection that a request came on, with all others on it. */
+function cut(request: Request): void {
+  if ('stream' in request) request.stream.session?.destroy();
+  else request.socket.destroy();
+}
+
+/** Headers without those of one connection (RFC 9110, 7.6.1), nor HTTP/2's own. */
+function ofExchange(headers: http.IncomingHttpHeaders): http.IncomingHttpHeaders {
+  const ofConnection = ['connection', 'keep-alive', 'transfer-encoding'];
+  return Object.fromEntries(
+    Object.entries(headers).filter(([name]) => !name.startsWith(':') && !ofConnection.includes(name)),
+  );
+}
+
 interface ActiveRule {
   readonly fault: Fault;
   /** Events seen by an `edit` fault. */
@@ -282,7 +325,7 @@ function activate({
   };
 }
 
-function describeRequest(request: http.IncomingMessage): SeenRequest {
+function describeRequest(request: Request): SeenRequest {
   const url = new URL(request.url ?? '/', 'https://proxy');
   const query = Object.fromEntries(url.searchParams);
   const method = request.method ?? 'GET';
@@ -299,10 +342,11 @@ function describeRequest(request: http.IncomingMessage): SeenRequest {
     plural,
     query,
     agent: request.headers['user-agent'] ?? '',
+    version: request.httpVersion,
   };
 }
 
-async function listen(server: https.Server, port: number): Promise<void> {
+async function listen(server: Server, port: number): Promise<void> {
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
 }

@@ -1,10 +1,12 @@
 // Requests to the API server. @kubernetes/client-node is used for what it does well: kubeconfig files, service account
 // tokens and exec plugins. Its transport is not: it makes a new TLS connection for each request and knows no deadline.
-import http from 'node:http';
-import https from 'node:https';
+import type { OutgoingHttpHeaders } from 'node:http';
 import { StringDecoder } from 'node:string_decoder';
 import { KubeConfig } from '@kubernetes/client-node';
 import { ApiError, errorFromStatus } from './api-error.ts';
+import { createHttp1Transport } from './http1.ts';
+import { createHttp2Transport, type Http2Times } from './http2.ts';
+import type { Answer, Outgoing } from './transport.ts';
 
 /** Longest wait for a whole answer, unless the request says otherwise. */
 const DEFAULT_TIMEOUT_MS = 15_000;
@@ -12,9 +14,6 @@ const DEFAULT_TIMEOUT_MS = 15_000;
 const LONGEST_ANSWER_BYTES = 512 * 1024 * 1024;
 /** A watch event is one object, twice at most. */
 const LONGEST_EVENT_CHARACTERS = 16 * 1024 * 1024;
-/** Before a cloud load balancer's 60 s of idleness, as client-go does. */
-const TCP_KEEP_ALIVE_MS = 30_000;
-
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** How a PATCH body is meant. The server takes JSON under the apply type too. */
@@ -78,17 +77,22 @@ export function loadKubeConfig(file?: string): KubeConfig {
   return config;
 }
 
-/** A client for the current context of the kubeconfig. Tokens and certificates are read anew for each request. */
-export function createApiClient(kubeConfig: KubeConfig): ApiClient {
+/**
+ * A client for the current context of the kubeconfig. Tokens and certificates are read anew for each request.
+ *
+ * @param times shorter in tests
+ */
+export function createApiClient(kubeConfig: KubeConfig, times?: Http2Times): ApiClient {
   const cluster = kubeConfig.getCurrentCluster();
   if (cluster === null) throw new Error('the kubeconfig has no current context');
   const server = new URL(cluster.server);
-  const transport = server.protocol === 'https:' ? https : http;
-  const agentOptions = { keepAlive: true, keepAliveMsecs: TCP_KEEP_ALIVE_MS };
-  const agent = server.protocol === 'https:' ? new https.Agent(agentOptions) : new http.Agent(agentOptions);
+  const throughProxy = cluster.proxyUrl !== undefined;
+  const http1 = createHttp1Transport(server, throughProxy);
+  const http2 =
+    server.protocol === 'https:' && !throughProxy ? createHttp2Transport(server, times) : undefined;
 
-  async function send(method: Method, path: string, options: Exchange): Promise<http.IncomingMessage> {
-    const credentials: https.RequestOptions = {};
+  async function send(method: Method, path: string, options: Exchange): Promise<Answer> {
+    const credentials: Outgoing['credentials'] = {};
     // Refuses plain http unless the kubeconfig says insecure-skip-tls-verify, and refreshes tokens.
     await kubeConfig.applyToHTTPSOptions(credentials);
     const url = new URL(`${server.pathname.replace(/\/$/, '')}${path}`, server);
@@ -96,41 +100,27 @@ export function createApiClient(kubeConfig: KubeConfig): ApiClient {
       if (value !== undefined) url.searchParams.set(name, String(value));
     }
     const body = options.body === undefined ? undefined : Buffer.from(JSON.stringify(options.body));
-    return new Promise((resolve, reject) => {
-      const request = transport.request(url, {
-        ...credentials,
-        // The kubeconfig's own agent keeps no connection; only one for a proxy does something that ours does not.
-        agent: cluster?.proxyUrl === undefined ? agent : (credentials.agent ?? agent),
-        method,
-        signal: options.signal,
-        headers: {
-          ...credentials.headers,
-          accept: options.accept ?? 'application/json',
-          'user-agent': 'postern',
-          ...(body && {
-            'content-type': options.contentType ?? 'application/json',
-            'content-length': body.length,
-          }),
-        },
-      });
-      request.once('error', (error) => {
-        // The server may close an idle connection in the moment we take it up again: nothing was done, ask again.
-        if (request.reusedSocket && method === 'GET' && 'code' in error && error.code === 'ECONNRESET') {
-          resolve(send(method, path, options));
-        } else reject(error);
-      });
-      let answer: http.IncomingMessage | undefined;
-      request.once('response', (response) => {
-        answer = response;
-        resolve(response);
-      });
-      if (options.idleMs !== undefined) {
-        const silence = new ApiError(0, 'Silent', `no byte in ${options.idleMs} ms`);
-        // Destroying the request once it is answered would tell the reader "aborted", and not why.
-        request.setTimeout(options.idleMs, () => (answer ?? request).destroy(silence));
-      }
-      request.end(body);
-    });
+    const { auth } = credentials;
+    const own: OutgoingHttpHeaders = {};
+    for (const [name, value] of Object.entries(credentials.headers ?? {})) own[name] = value;
+    const outgoing: Outgoing = {
+      method,
+      path: `${url.pathname}${url.search}`,
+      body,
+      signal: options.signal,
+      idleMs: options.idleMs,
+      credentials,
+      headers: {
+        ...(auth ? { authorization: `Basic ${Buffer.from(auth).toString('base64')}` } : {}),
+        ...own,
+        accept: options.accept ?? 'application/json',
+        'user-agent': 'postern',
+        ...(body === undefined
+          ? {}
+          : { 'content-type': options.contentType ?? 'application/json', 'content-length': body.length }),
+      },
+    };
+    return (await http2?.send(outgoing)) ?? http1.send(outgoing);
   }
 
   return {
@@ -150,13 +140,16 @@ export function createApiClient(kubeConfig: KubeConfig): ApiClient {
       try {
         const query = { ...options.query, watch: true };
         const response = await send('GET', path, { ...options, query });
-        if (response.statusCode !== 200) await readAnswer(response, what);
+        if (response.code !== 200) await readAnswer(response, what);
         yield* parseLines(response);
       } catch (error) {
         throw asApiError(error, what, false);
       }
     },
-    close: () => agent.destroy(),
+    close() {
+      http2?.close();
+      http1.close();
+    },
   };
 }
 
@@ -165,10 +158,10 @@ interface Exchange extends Omit<RequestOptions, 'timeoutMs' | 'signal'> {
   readonly idleMs?: number;
 }
 
-async function readAnswer(response: http.IncomingMessage, what: string): Promise<unknown> {
+async function readAnswer(response: Answer, what: string): Promise<unknown> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of response) {
+  for await (const chunk of response.body) {
     if (!Buffer.isBuffer(chunk)) continue;
     size += chunk.length;
     if (size > LONGEST_ANSWER_BYTES)
@@ -176,7 +169,7 @@ async function readAnswer(response: http.IncomingMessage, what: string): Promise
     chunks.push(chunk);
   }
   const text = Buffer.concat(chunks).toString();
-  const code = response.statusCode ?? 0;
+  const { code } = response;
   const body = parseJson(text);
   if (code >= 200 && code < 300) {
     if (body === undefined && text !== '')
@@ -186,10 +179,10 @@ async function readAnswer(response: http.IncomingMessage, what: string): Promise
   throw errorFromStatus(body, code, what, response.headers['retry-after']);
 }
 
-async function* parseLines(response: http.IncomingMessage): AsyncGenerator<unknown, void, void> {
+async function* parseLines(response: Answer): AsyncGenerator<unknown, void, void> {
   const decoder = new StringDecoder('utf8');
   let rest = '';
-  for await (const chunk of response) {
+  for await (const chunk of response.body) {
     if (!Buffer.isBuffer(chunk)) continue;
     // Only the new text can hold the next line end: an event of 1 MB comes in many chunks.
     const text = decoder.write(chunk);

@@ -4,6 +4,7 @@ import { ApiError, errorFromStatus, isExpired, isForbidden, isNotFound, retryAft
 import { streamBackoff } from './backoff.ts';
 import type { ApiClient } from './client.ts';
 import { type Clock, pause } from './clock.ts';
+import type { Gate } from './gate.ts';
 import { compactResource, deepFreeze, isRecord, isResource, type Resource } from './resource.ts';
 import { type Change, createStore, type ReadableStore } from './store.ts';
 
@@ -32,6 +33,8 @@ export interface InformerOptions<T> {
   readonly metadataOnly?: boolean;
   /** What to keep of each object. It gets the object without managedFields and last-applied, frozen. */
   readonly transform: (object: Resource) => T;
+  /** Holds LISTs back while others are under way; none by default. */
+  readonly gate?: Gate;
   /** Told of every change after the cache shows it. Called synchronously: enqueue a key and return. */
   readonly onChange?: (change: Change<T>) => void;
   /** Told of everything that went wrong; the informer goes on by itself. */
@@ -67,6 +70,7 @@ export function startInformer<T>(options: InformerOptions<T>): Informer<T> {
     random = Math.random,
     resyncMs = DEFAULT_RESYNC_MS,
     idleMs = DEFAULT_IDLE_MS,
+    gate = (work) => work(),
   } = options;
   const store = createStore((object) => deepFreeze(options.transform(object)));
   const stopping = new AbortController();
@@ -174,7 +178,7 @@ export function startInformer<T>(options: InformerOptions<T>): Informer<T> {
       let failed = false;
       let atLeastMs = 0;
       try {
-        if (resourceVersion === undefined || clock.now() >= relistAt) await relist();
+        if (resourceVersion === undefined || clock.now() >= relistAt) await gate(relist);
         const opened = clock.now();
         await watch();
         // A watch that we ended for a resync is no failure, however short the interval.

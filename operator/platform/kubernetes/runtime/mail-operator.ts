@@ -17,6 +17,7 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { ApiError, causesOf, isConflict, isForbidden, isSilence } from './api-error.ts';
 import { type ApiClient, createApiClient, patchTypes } from './client.ts';
 import type { Clock } from './clock.ts';
+import { createGate } from './gate.ts';
 import { type Informer, startInformer } from './informer.ts';
 import { createWorkQueue, type WorkQueue } from './queue.ts';
 import { isResource, type Resource, type ResourceIdentity } from './resource.ts';
@@ -48,6 +49,10 @@ const Operator = new Proxy(operatorPackage.default, {
 });
 
 const DRAIN_MS = 25_000;
+/**
+ * A hundred tenants are 500 LISTs, and the API server refuses (429) what one client asks of it at the same time beyond some hundred.
+ */
+const listsAtATime = 8;
 
 interface OperatorLog {
   debug(message: string): void;
@@ -93,6 +98,7 @@ export class MailOperator extends Operator {
   readonly client: ApiClient;
   readonly queue: WorkQueue;
   readonly #options: MailOperatorOptions;
+  readonly #gate = createGate(listsAtATime);
   /** With the one namespace that each follows. */
   readonly #informers = new Map<Informer<unknown>, string | undefined>();
   #workers: Workers | undefined;
@@ -177,6 +183,7 @@ export class MailOperator extends Operator {
       client: this.client,
       path: collectionPath(group ? `${group}/${version}` : version, plural, namespace),
       clock,
+      gate: this.#gate,
       transform,
       onChange,
       onError: (error) => tell(error),
