@@ -1,5 +1,5 @@
 import type { RangeList } from '../../bundle/range-list.ts';
-import { formatRange, parseRange, type Range } from '../../policy/ip/range.ts';
+import { formatRange, maskAddress, parseRange, type Range } from '../../policy/ip/range.ts';
 import { type ListEntries, parsedRanges } from './access-list-entries.ts';
 import type { Hosted } from './domains.ts';
 import { findMta } from './domains.ts';
@@ -43,10 +43,16 @@ export function untrustedRanges(ranges: readonly Range[], { cluster, trusted }: 
   return new Set(
     ranges.filter((range) => {
       if (isCovered(range, around)) return !isTrusted(range);
-      const own = coverOf([range]);
-      return cluster.some((one) => isCovered(one, own) && !isTrusted(one));
+      return cluster.some((one) => contains(range, one) && !isTrusted(one));
     }),
   );
+}
+
+/** Asked for each entry of long lists, of which hardly one is wide enough to contain anything. */
+function contains(outer: Range, inner: Range): boolean {
+  if (outer.address.family !== inner.address.family || outer.prefix > inner.prefix) return false;
+  const { words } = maskAddress(inner.address, outer.prefix);
+  return words.every((word, index) => word === outer.address.words[index]);
 }
 
 interface Guarded {

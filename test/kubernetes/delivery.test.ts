@@ -88,9 +88,10 @@ function rendered(contents: Record<number, string>, secrets: Record<number, stri
   };
 }
 
-function deliver(mta: RenderedMta, allLoaded: boolean): Promise<DeliveryResult> {
+/** @param cacheOf makes the caches of what is there */
+function deliver(mta: RenderedMta, allLoaded: boolean, cacheOf = uncached): Promise<DeliveryResult> {
   return deliverObjects(
-    { client, namespace: space.name, configMaps: uncached('ConfigMap'), secrets: uncached('Secret') },
+    { client, namespace: space.name, configMaps: cacheOf('ConfigMap'), secrets: cacheOf('Secret') },
     mta,
     owner,
     allLoaded,
@@ -111,6 +112,11 @@ function uncached(kind: 'ConfigMap' | 'Secret'): ObjectCache<StoredObject> {
     }
   };
   return new ObjectCache({ version: () => 'unknown', read });
+}
+
+/** A cache of an informer that has seen nothing yet. */
+function blind(): ObjectCache<StoredObject> {
+  return new ObjectCache({ version: () => undefined, read: async () => undefined });
 }
 
 async function renderedObjectsNow(): Promise<KubeObject[]> {
@@ -234,4 +240,30 @@ test('X20: two generations of a full shard fit into one object; more is refused 
   );
   expect(await loadable()).toBe(full[1]?.bundleHash);
   recordFaults(1);
+});
+
+test('what is not there is created without a question, and what is there all the same is read and left as it is', async () => {
+  const mta = rendered({ 1: 'one', 2: 'two' }, { 3: 'secret' });
+  const reads = () => proxy.requests.filter(({ kind }) => kind === 'get').length;
+  proxy.requests.length = 0;
+  expect(await deliver(mta, true, blind)).toEqual({ wroteHot: true, refused: [], restored: [] });
+  expect(reads()).toBe(0);
+  const before = await renderedObjectsNow();
+  expect(await deliver(mta, true, blind)).toEqual({ wroteHot: false, refused: [], restored: [] });
+  expect(reads()).toBe(before.length);
+  expect(await renderedObjectsNow()).toEqual(before);
+});
+
+test('an object of a stranger that the operator has not seen yet is not written over', async () => {
+  const name = 'postern-default-01';
+  const path = paths.core(space.name, 'configmaps');
+  await space.admin.create(path, {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name },
+    data: { a: 'b' },
+  });
+  const { refused } = await deliver(rendered({ 1: 'one' }), true, blind);
+  expect(refused).toEqual([expect.stringContaining(`ConfigMap ${name} exists`)]);
+  expect(await space.admin.get(`${path}/${name}`)).toMatchObject({ data: { a: 'b' } });
 });

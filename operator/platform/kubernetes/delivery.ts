@@ -3,7 +3,7 @@ import { corePath, indexName, managerName, secretIndexName } from './names.ts';
 import type { ObjectCache } from './object-cache.ts';
 import { type Owner, planObject, type StoredObject } from './object-plan.ts';
 import { fileDigest, type RenderedObject, type RenderedRole, renderedObjects } from './rendered-objects.ts';
-import { isNotFound } from './runtime/api-error.ts';
+import { isConflict, isNotFound } from './runtime/api-error.ts';
 import type { ApiClient } from './runtime/client.ts';
 import { bodyOf, parseRawObject, type RawObject, summarize } from './stored-object.ts';
 
@@ -74,7 +74,7 @@ const nothing: Done = { wrote: false, changedFiles: false };
 
 /**
  * Plans by what is in memory, and only if there is something to do reads the object and plans again: a write is always based on
- * the newest version, never on a cache that lags behind.
+ * the newest version, never on a cache that lags behind. What seems not to be there is created unread: if it is there, that fails.
  */
 async function bringAbout(
   target: DeliveryTarget,
@@ -84,7 +84,16 @@ async function bringAbout(
   signal: AbortSignal,
 ): Promise<Done> {
   const cache = cacheOf(target, rendered.kind);
-  if (planObject(rendered, await cache.get(rendered.name), owner, mayKeep).action === 'none') return nothing;
+  const seeming = planObject(rendered, await cache.get(rendered.name), owner, mayKeep);
+  if (seeming.action === 'none') return nothing;
+  if (seeming.action === 'create') {
+    try {
+      await create(target, rendered, owner, signal);
+      return { wrote: true, changedFiles: true };
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+    }
+  }
 
   const raw = await read(target, rendered, signal);
   const stored = raw === undefined ? undefined : summarize(rendered.kind, raw);
@@ -102,19 +111,13 @@ async function bringAbout(
       await remove(target, rendered, raw, signal);
       return { wrote: true, changedFiles: false };
     case 'create':
-      await write(target, rendered, bodyOf(rendered, target.namespace, owner, undefined, []), 'POST', signal);
+      await create(target, rendered, owner, signal);
       return { wrote: true, changedFiles };
     case 'replace':
       // An object that somebody made immutable cannot be put right, only made anew.
       if (raw?.immutable === true) {
         await remove(target, rendered, raw, signal);
-        await write(
-          target,
-          rendered,
-          bodyOf(rendered, target.namespace, owner, undefined, []),
-          'POST',
-          signal,
-        );
+        await create(target, rendered, owner, signal);
       } else {
         await write(
           target,
@@ -165,6 +168,15 @@ async function read(
     if (isNotFound(error)) return undefined;
     throw error;
   }
+}
+
+async function create(
+  target: DeliveryTarget,
+  rendered: RenderedObject,
+  owner: Owner,
+  signal: AbortSignal,
+): Promise<void> {
+  await write(target, rendered, bodyOf(rendered, target.namespace, owner, undefined, []), 'POST', signal);
 }
 
 async function write(
