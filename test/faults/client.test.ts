@@ -41,7 +41,7 @@ describe.each(['HTTP/2', 'HTTP/1.1'] as const)('%s', (newest) => {
     expect(proxy.requests.map(({ version }) => version)).toEqual([newest === 'HTTP/2' ? '2.0' : '1.1']);
   });
 
-  test('X3: an API server that does not answer is given up at the deadline', async () => {
+  test(`X3: an API server that does not answer is given up at the deadline (${newest})`, async () => {
     proxy.inject({ fault: { do: 'delay', ms: 5_000 }, times: 1 });
     expect(await failure(client.request('GET', path, { timeoutMs: 200 }))).toMatchObject({
       code: 0,
