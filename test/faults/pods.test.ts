@@ -42,6 +42,8 @@ beforeAll(async () => {
   };
   await space.apply(route, mailDomain('a', 'a.example', { mailbox: { routeRef: { name: 'store' } } }));
   await space.waitForCondition('maildomains', 'a', 'Ready', /^True/);
+  // Ready of the MailDomain speaks of the pods that are ready.
+  for (const pod of pods) await waitUntilReady(pod);
 });
 
 afterAll(async () => {
@@ -50,6 +52,14 @@ afterAll(async () => {
   await sink?.[Symbol.asyncDispose]();
   space?.admin.close();
 });
+
+async function waitUntilReady(pod: string): Promise<void> {
+  await waitFor(
+    `${pod} to be ready`,
+    async () => (await space.admin.get(paths.core(space.name, 'pods', pod)))?.status?.['conditions'],
+    (conditions) => JSON.stringify(conditions ?? []).includes('"status":"True"'),
+  );
+}
 
 const delivered = () => sink.mails.map(({ data }) => /^Subject: (\S+)/m.exec(data)?.[1] ?? '');
 
@@ -87,11 +97,7 @@ test('X12: pods are deleted one after the other under load: nothing lost, nothin
       expect(failures.filter((failure) => !failure.includes(pod))).toEqual([]);
       await kubelet.addPod(pod);
       await space.waitForCondition('maildomains', 'a', 'Programmed', /^True/);
-      await waitFor(
-        'the pod to be ready again',
-        async () => (await space.admin.get(paths.core(space.name, 'pods', pod)))?.status?.['conditions'],
-        (conditions) => JSON.stringify(conditions ?? []).includes('"status":"True"'),
-      );
+      await waitUntilReady(pod);
     }
   }
   await waitFor(
