@@ -8,7 +8,12 @@ import type { OperatorFlags } from './operator-options.ts';
 import { startOperatorServer } from './operator-server.ts';
 import { isOutage } from './platform/kubernetes/outage.ts';
 import { KubernetesPlatform } from './platform/kubernetes/platform.ts';
-import { isTerminating, retryAfterOf } from './platform/kubernetes/runtime/api-error.ts';
+import {
+  causesOf,
+  isForbidden,
+  isTerminating,
+  retryAfterOf,
+} from './platform/kubernetes/runtime/api-error.ts';
 import { createApiClient, loadKubeConfig } from './platform/kubernetes/runtime/client.ts';
 import { systemClock } from './platform/kubernetes/runtime/clock.ts';
 import { createEventRecorder } from './platform/kubernetes/runtime/events.ts';
@@ -155,6 +160,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
       const due = Math.min(outcome.nextDue ?? Number.POSITIVE_INFINITY, platform.nextDue(namespace));
       return { requeueAfterMs: Math.max(shortestRestMs, due - now()) };
     } catch (error) {
+      if (causesOf(error).some(isForbidden)) await tenancy.tidy(namespace);
       if (platform.isTerminating(namespace, error)) {
         log.info(`namespace ${namespace} is being deleted: ${messageOf(error)}`);
         return { requeueAfterMs: terminatingRetryMs };

@@ -9,7 +9,7 @@ import type { RunningOperator } from '../../operator/operator.ts';
 import { useControlPlane } from '../cluster/shared.ts';
 import { blockList, mailDomain } from '../faults/fixtures.ts';
 import { recordFaults } from '../faults/record.ts';
-import { paths } from './api.ts';
+import { Api, paths } from './api.ts';
 import { Kubelet } from './kubelet.ts';
 import { crdFolder, TestNamespace, tenant, waitFor } from './namespace.ts';
 import { startOperatorIn } from './operator.ts';
@@ -145,6 +145,50 @@ test('X24: an operator that may see nothing more of a namespace lets its Routes 
   other.admin.close();
   recordFaults(1);
 });
+
+test.each([
+  ['sees it', false],
+  ['comes to it only then', true],
+])(
+  'K5: helm uninstall takes the RoleBinding before a DkimKey with secretRetention Delete; an operator that %s lets it go',
+  async (_, late) => {
+    const other = await TestNamespace.prepare(cluster.current, await cluster.freshNamespace('uninstalled'));
+    await grantWholeCluster(space);
+    await letOperatorIn(other, space);
+    kubelets.push(await Kubelet.start(other.admin, other.name, 'default', 1));
+    const first = await startOperator({ namespaces: 'all', logLevel: 'silent' });
+    const key = { domainRef: { name: 'a' }, verification: { mode: 'OnRequest' }, secretRetention: 'Delete' };
+    await other.apply(mailDomain('a', 'a.example'), {
+      apiVersion: 'postern.dev/v1alpha1',
+      kind: 'DkimKey',
+      metadata: { name: 'key' },
+      spec: key,
+    });
+    const finalizers = async () =>
+      (await other.admin.get(paths.postern(other.name, 'dkimkeys', 'key')))?.metadata.finalizers;
+    await other.waitForCondition('dkimkeys', 'key', 'KeyGenerated', /^True/);
+    await waitFor('the finalizer', finalizers, (list) => list?.length === 1);
+
+    if (late) await first.stop();
+    await other.admin.remove(
+      `/apis/rbac.authorization.k8s.io/v1/namespaces/${other.name}/rolebindings/let-it`,
+    );
+    const secretPath = paths.core(other.name, 'secrets', 'postern-dkim-key');
+    const asOperator = await Api.from(await space.operatorKubeconfig());
+    await waitFor(
+      'the right to be gone',
+      () => asOperator.get(secretPath).then(() => 'read', String),
+      (answer) => /forbidden/i.test(answer),
+    );
+    asOperator.close();
+    await other.kubectl(['delete', 'maildomain/a', 'dkimkey/key', '--wait=false']);
+    if (late) await startOperator({ namespaces: 'all', logLevel: 'silent' });
+    await waitFor('the DkimKey to be gone', finalizers, (list) => list === undefined);
+    expect((await other.admin.get(secretPath))?.data).toHaveProperty(['tls.key']);
+    await revokeWholeCluster(space);
+    other.admin.close();
+  },
+);
 
 test('OP12: the program ends within 10 s of SIGTERM, with code 0', async () => {
   await startMta('default');

@@ -1,4 +1,4 @@
-import { releaseLeftRoutes } from './left-routes.ts';
+import { releaseLeftObjects } from './left-objects.ts';
 import type { KubernetesPlatform } from './platform.ts';
 import type { MailOperator } from './runtime/mail-operator.ts';
 import { Tenant } from './tenant.ts';
@@ -11,7 +11,7 @@ export interface TenancyOptions {
   readonly namespaces: readonly string[] | 'all';
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  readonly log: { info(message: string): void; error(message: string): void };
+  readonly log: Record<'info' | 'warn' | 'error', (message: string) => void>;
 }
 
 /**
@@ -72,9 +72,9 @@ export class Tenancy {
 
   /** What can be done for a namespace that is not followed (yet), or may not be. */
   async tidy(namespace: string): Promise<void> {
-    if (this.everywhere !== undefined) {
-      await releaseLeftRoutes(this.options.operator, this.everywhere, namespace);
-    }
+    const { log, operator } = this.options;
+    if (this.everywhere === undefined) return;
+    await releaseLeftObjects({ operator, kinds: this.everywhere, namespace }, (message) => log.warn(message));
   }
 
   /** From now on a cache that does not fill any more is no error. */
