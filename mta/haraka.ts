@@ -205,6 +205,7 @@ export interface Haraka {
 export function loadHaraka(home: string): Haraka {
   const haraka = loadStockHaraka(home);
   readClockAnew(fromHaraka('./outbound/queue.js'));
+  noteUnreached(fromHaraka('./outbound/client_pool.js'));
   answerOnce(fromHaraka('haraka-config'), fromHaraka('node:os'));
   return haraka;
 }
@@ -221,6 +222,29 @@ export function loadStockHaraka(home: string): Haraka {
   const dsn: Haraka['dsn'] = fromHaraka('haraka-dsn');
   const tlsSocket: Haraka['tlsSocket'] = fromHaraka('./tls_socket.js');
   return { server, outbound, tlsSocket, connectionClass: connection.Connection, netUtils, constants, dsn };
+}
+
+const unreached = new WeakMap<HarakaHop, string>();
+
+/** Why no connection to a host came about, such as `ECONNREFUSED`; undefined if one did, or if none was tried. */
+export function whyUnreached(hop: HarakaHop): string | undefined {
+  return unreached.get(hop);
+}
+
+/** Haraka logs why a host cannot be reached, and forgets it. */
+function noteUnreached(pool: {
+  get_client(hop: HarakaHop, done: (error: unknown, socket: unknown) => void): void;
+}): void {
+  const connect = pool.get_client;
+  pool.get_client = function (hop, done) {
+    unreached.delete(hop);
+    connect.call(this, hop, (error, socket) => {
+      const text = String(error);
+      if (error)
+        unreached.set(hop, /\bE[A-Z]{3,}\b/.exec(text)?.[0] ?? (/timed out/.test(text) ? 'ETIMEDOUT' : text));
+      done(error, socket);
+    });
+  };
 }
 
 /** From where Haraka stands: its libraries must be the very ones that it uses. */

@@ -21,6 +21,8 @@ export const privateApi = {
     'outbound/route-delivery.ts begins with MAIL on a connection that is open already, and tries the hop anew if that has died',
   'MAIL, and RCPT TO:<address> after its reply':
     "outbound/command-watch.ts sends both at once, and Haraka's own RCPT not at all",
+  'client_pool.get_client(hop, done)':
+    'haraka.ts notes why a host was not reached, for the reason of a deferral',
   'hmail.delivered(...), then QUIT':
     'outbound/route-delivery.ts keeps the connection of a mail that was delivered, in place of sending QUIT',
   'hmail.size_file(), read_todo(), _stream_bytes_from(path, range)':

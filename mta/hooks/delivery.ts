@@ -7,7 +7,7 @@ import { findExchangers } from '../outbound/exchangers.ts';
 import { resolveRoute } from '../outbound/next-hop.ts';
 import type { Partner } from '../outbound/partner-tls.ts';
 import { legOf } from '../outbound/queue-file.ts';
-import { isExpired, shapeDelivery, type TlsFailure } from '../outbound/route-delivery.ts';
+import { type Course, isExpired, shapeDelivery, type TlsFailure } from '../outbound/route-delivery.ts';
 import { strengthened, type Terms, termsOfMx, termsOfRoute } from '../outbound/terms.ts';
 import { type Outcome, ok, proceed, refuse } from '../outcome.ts';
 import { problemOf } from '../problem.ts';
@@ -18,10 +18,9 @@ const concurrency = new RouteConcurrency();
 /** Why an attempt could not even begin; Haraka's own words for that say nothing. */
 const obstacles = new WeakMap<HarakaMail, string>();
 /** What the present attempt of a mail is under. */
-interface Attempt {
+interface Attempt extends Course {
   /** Undefined for a file that nobody knows the leg of. */
   readonly partner: Partner | undefined;
-  readonly tlsFailure: () => TlsFailure | undefined;
 }
 const attempts = new WeakMap<HarakaMail, Attempt>();
 /** Seconds until a mail asks again for a place at its Route, should nobody wake it before. */
@@ -96,7 +95,7 @@ function shape(
   const leg = legOf(mail);
   const partner =
     leg === undefined ? undefined : { domain: leg.domain, partner: mail.todo.domain, via: viaOf(leg) };
-  const tlsFailure = shapeDelivery(
+  const course = shapeDelivery(
     mail,
     { terms: strengthened(terms, demand, Date.now), route },
     {
@@ -110,7 +109,7 @@ function shape(
       },
     },
   );
-  attempts.set(mail, { partner, tlsFailure });
+  attempts.set(mail, { partner, ...course });
 }
 
 /** To the mail servers of the recipient's domain. */
@@ -242,6 +241,8 @@ function reasonOf(mail: HarakaMail, error: unknown): string {
   const own = problemOf(error);
   const tls = attempts.get(mail)?.tlsFailure();
   if (tls !== undefined) return isExpired(own) ? `${own}: ${tlsReason(tls)}` : tlsReason(tls);
+  const lost = /Tried all MXs/.test(own) ? attempts.get(mail)?.lost() : undefined;
+  if (lost !== undefined) return isExpired(own) ? `${own}: ${lost}` : lost;
   const theirs =
     obstacles.get(mail) ?? mail.todo.rcpt_to[0]?.reason ?? mail.todo.rcpt_to[0]?.dsn_smtp_response;
   return theirs === undefined || own.includes(theirs) ? own : `${own}: ${theirs}`;

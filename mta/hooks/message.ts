@@ -115,7 +115,7 @@ export async function queue(
   const finished = await finish(runtime, sessionOf(connection), envelope, { sent, id: transaction.uuid });
   if ('missing' in finished) return ended(envelope, unsigned(runtime, finished.missing));
   const wire = Buffer.concat([
-    headerBlock([...headers, ['Received', connection.received_line()]]),
+    headerBlock([...headers, ['Received', receivedLine(connection, envelope.from)]]),
     finished.wire,
   ]);
   const copies = markCopies({
@@ -162,6 +162,11 @@ export function resetTransaction(runtime: Runtime, connection: HarakaConnection)
   if (envelope !== undefined) logTransaction(runtime, session, envelope);
   if (runtime.drain.draining) setImmediate(() => runtime.drain.release(session));
   return proceed;
+}
+
+/** Haraka's own line names the sender that stood in for this one (envelope-command.ts). */
+function receivedLine(connection: HarakaConnection, from: string): string {
+  return connection.received_line().replace('envelope-from <>', () => `envelope-from <${from}>`);
 }
 
 function requireMessage({ message }: Envelope): Message {

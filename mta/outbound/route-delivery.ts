@@ -1,4 +1,10 @@
-import type { HarakaHop, HarakaMail, HarakaOutbound, OutboundSocket } from '../haraka.ts';
+import {
+  type HarakaHop,
+  type HarakaMail,
+  type HarakaOutbound,
+  type OutboundSocket,
+  whyUnreached,
+} from '../haraka.ts';
 import { problemOf } from '../problem.ts';
 import { type Phase, watchCommands } from './command-watch.ts';
 import type { Connection, ConnectionPool, Purpose } from './connection-pool.ts';
@@ -22,6 +28,14 @@ interface Stop {
   failure: TlsFailure | undefined;
 }
 
+/** What is known of a delivery attempt beside what Haraka says of it. */
+export interface Course {
+  /** Why the host that was spoken to last was left, if TLS was the reason. */
+  tlsFailure(): TlsFailure | undefined;
+  /** Why the host that was tried last had no word on the mail, after the status that it means (RFC 3463 3.5); undefined if it had. */
+  lost(): string | undefined;
+}
+
 interface DeliveryParts {
   readonly outbound: HarakaOutbound;
   readonly connections: ConnectionPool;
@@ -35,16 +49,17 @@ interface DeliveryParts {
  * meanwhile, the attempt begins anew over one of its own. Set on the mail object at each attempt, over the methods of its class.
  * @param route name of the Route; undefined for the mail servers of a domain.
  * @param parts.told of every host that has not the TLS that it must have, once.
- * @returns tells why the host that was spoken to last was left, if TLS was the reason.
  */
 export function shapeDelivery(
   mail: HarakaMail,
   { terms, route }: { terms: Terms; route: string | undefined },
   { outbound, connections, told }: DeliveryParts,
-): () => TlsFailure | undefined {
+): Course {
   const { prototype } = outbound.HMailItem;
   const { mode } = terms.tls;
   let at: Stop = { host: '', connection: undefined, failure: undefined };
+  let tried: HarakaHop | undefined;
+  let brokenOff: string | undefined;
   let mayReuse = true;
   const phase = (): Phase => at.connection?.watch.phase ?? 'connect';
   const fail = (stop: Stop, problem: TlsProblem) => {
@@ -58,6 +73,10 @@ export function shapeDelivery(
 
   mail.try_deliver = () => {
     const [hop] = mail.mxlist ?? [];
+    if (hop !== undefined) {
+      tried = hop;
+      brokenOff = undefined;
+    }
     const waiting = mayReuse && hop ? connections.take(purposeOf(hop, terms, route)) : undefined;
     if (hop === undefined || waiting === undefined) prototype.try_deliver.call(mail);
     else reuse(waiting, hop);
@@ -90,6 +109,13 @@ export function shapeDelivery(
     watch.begin(onlyRecipient(mail));
     socket.setTimeout(terms.timeoutSeconds * 1000);
     prototype.try_deliver_host_on_socket.call(mail, hop, hop.exchange, hop.port, socket);
+    // Before Haraka's own listeners, which turn to the next host.
+    for (const event of ['error', 'close'])
+      socket.prependListener(event, (cause: unknown) => {
+        if (at.connection?.socket !== socket) return;
+        const code = codeOf(cause);
+        brokenOff ??= `the connection ended in phase ${watch.phase}${code === undefined ? '' : ` (${code})`}`;
+      });
   };
 
   mail.try_deliver_host_on_socket = (hop, host, _port, socket) => {
@@ -149,7 +175,14 @@ export function shapeDelivery(
       prototype.bounce.call(mail, reason, extra);
     else prototype.temp_fail.call(mail, reason, extra);
   };
-  return () => at.failure;
+  const lost = () => {
+    if (tried === undefined) return undefined;
+    const unreached = whyUnreached(tried);
+    const where = `${tried.exchange}:${tried.port}`;
+    if (unreached !== undefined) return `4.4.1 ${where}: no connection: ${unreached}`;
+    return brokenOff && `4.4.2 ${where}: ${brokenOff}`;
+  };
+  return { tlsFailure: () => at.failure, lost };
 }
 
 /** The command that names the recipient of a mail that has just one, as Haraka will send it. */

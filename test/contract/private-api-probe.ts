@@ -86,6 +86,9 @@ const has: Record<keyof typeof privateApi, boolean> = {
     /case 'mail':[\s\S]{0,120}send_command\('RCPT', `TO:\$\{last_recip\.format\(!smtp_properties\.smtputf8\)\}`\)/.test(
       String(mail.try_deliver_host_on_socket),
     ),
+  'client_pool.get_client(hop, done)':
+    takes(fromHaraka('./outbound/client_pool.js').get_client, 2) &&
+    /client_pool\.get_client\(mx, \(err, socket\)/.test(String(mail.try_deliver)),
   'hmail.delivered(...), then QUIT':
     /processing_mail = false\s+if \(success\) \{[\s\S]*self\.delivered\([\s\S]*\}\s+send_command\('QUIT'\)/.test(
       String(mail.try_deliver_host_on_socket),

@@ -1,7 +1,10 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import type { DomainPolicy } from '../../bundle/domain-policy.ts';
 import type { SecretBundle } from '../../bundle/policy-bundle.ts';
 import type { RoutePolicy } from '../../bundle/route-policy.ts';
+import { portOf } from '../../mta/state-server.ts';
 import { bundleOf, domainPolicy, rule } from '../../policy/fixture.ts';
 import { makeCertificate } from './certificate.ts';
 import { eventually } from './eventually.ts';
@@ -78,11 +81,12 @@ describe('LMTP', () => {
     const mta = await startWith([route('store', sink.port, { protocol: 'LMTP' })]);
     const data = `Subject:  odd   spacing\r\nFROM: a@b.example\r\nX-Long: ${'x'.repeat(3000)}\r\n\tfolded\r\n\r\n\xe4\xf6 ..\r\n..dot\r\n\r\n`;
     const session = await mta.session();
-    expect((await session.mail({ to: ['info@example.com'], data })).at(-1)).toMatch(/^250 /);
+    const envelope = { from: 'a@b.example', to: ['info@example.com'] };
+    expect((await session.mail({ ...envelope, data })).at(-1)).toMatch(/^250 /);
     await eventually(() => sink.mails.length === 1, 'the sink has the mail');
     const arrived = sink.mails[0]?.data ?? '';
     expect(arrived).toMatch(
-      /^X-Spam-Flag: NO\r\nReceived: from client\.example \(\[127\.0\.0\.1\]\)\r\n\tby mx\.mta\.example/,
+      /^X-Spam-Flag: NO\r\nReceived: from client\.example \(\[127\.0\.0\.1\]\)\r\n\tby mx\.mta\.example .*\r\n\tenvelope-from <a@b\.example>;\r\n\t/,
     );
     expect(arrived.slice(arrived.indexOf('Subject:'))).toBe(data.replace('\r\n..dot', '\r\n.dot'));
   });
@@ -119,6 +123,30 @@ describe('Routes', () => {
     sink.behaviour = {};
     await eventually(() => sink.mails.length === 1, 'the next attempt delivers');
     expect((await mta.state()).ledger.backscatterAvoided).toBe(0);
+  });
+
+  test.each([
+    ['does not greet', [], /^4\.4\.2 127\.0\.0\.1:\d+: the connection ended in phase connect\b/],
+    ['says nothing after its greeting', ['220 hi'], /^4\.4\.2 .*: the connection ended in phase hello\b/],
+    ['leaves at MAIL', ['220 hi', '250 hi'], /^4\.4\.2 .*: the connection ended in phase (mail|rcpt)\b/],
+  ])('R5: a server that %s defers, and the reason says how far it came', async (_what, lines, reason) => {
+    const server = createServer((socket) => {
+      const rest = [...lines];
+      const next = () => {
+        const line = rest.shift();
+        if (line === undefined) socket.end();
+        else socket.write(`${line}\r\n`);
+      };
+      socket.on('data', next).on('error', () => undefined);
+      next();
+    });
+    keep({ [Symbol.asyncDispose]: async () => void server.close() });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const mta = await startWith([route('store', portOf(server))]);
+    await send(mta, ['user@example.com']);
+    const deferred = () => mta.logged(({ event }) => event === 'deferred');
+    await eventually(() => deferred().length > 0, 'the mail is deferred');
+    expect(deferred()[0]?.['reason']).toMatch(reason);
   });
 
   test('R5: a 5xx at the end of the data is final', async () => {
