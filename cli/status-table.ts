@@ -1,3 +1,4 @@
+import { conditionTypes } from '../operator/api/index.ts';
 import type { FolderProblem } from '../operator/platform/standalone/problem.ts';
 import { folderProblemText } from '../operator/platform/standalone/problem.ts';
 import { formatTable } from './output.ts';
@@ -61,6 +62,37 @@ export function notRunning({ kind, name, status }: StatusRow): StatusRow {
       : condition,
   );
   return { kind, name, status: { ...status, conditions } };
+}
+
+/** Told by the table itself, or a state that is as it should be either way. */
+const untold: ReadonlySet<string> = new Set([...essential, 'Ready', 'InUse', 'Signing']);
+
+/**
+ * One line per condition that is not part of Ready and wants somebody's eye: a warning, a Route that cannot be reached, a record that
+ * is missing. Undefined if there is none.
+ */
+export function adviceTable(rows: readonly StatusRow[]): string | undefined {
+  const cells = rows.flatMap(({ kind, name, status }) =>
+    (status.conditions ?? [])
+      .filter(wantsAnEye)
+      .map(({ type, status: state, reason, message }) => [
+        kind,
+        name,
+        type,
+        state,
+        reason,
+        firstLine(message),
+      ]),
+  );
+  return cells.length === 0
+    ? undefined
+    : formatTable(['KIND', 'NAME', 'CONDITION', 'STATUS', 'REASON', 'MESSAGE'], cells);
+}
+
+function wantsAnEye({ type, status, reason }: ShownCondition): boolean {
+  if (untold.has(type) || reason === 'Pending') return false;
+  const known = Object.entries(conditionTypes).find(([each]) => each === type)?.[1];
+  return known !== undefined && (known.warning ? status === 'True' : status !== 'True');
 }
 
 const longest = 100;

@@ -17,7 +17,7 @@ import { type Format, outputOption, printAnswer } from '../output.ts';
 import type { Shell } from '../shell.ts';
 import { loadSnapshot } from '../snapshot.ts';
 import { addSource, namespaceOf, requireSource, type SourceFlags } from '../source.ts';
-import { isReady, notRunning, type StatusRow, statusTable } from '../status-table.ts';
+import { adviceTable, isReady, notRunning, type StatusRow, statusTable } from '../status-table.ts';
 
 interface StatusFlags extends SourceFlags {
   readonly output: Format;
@@ -32,7 +32,8 @@ Examples:
 Shows what the running MTA has loaded if \`postern standalone\` serves the folder, and else what can be told without it: then
 nothing is Programmed. With -n it shows the statuses that the operator wrote. The exit code is 1 unless every object is Ready.
 
-Below the objects stands what no status holds, since it changes with the mail: the books of the MTA (every recipient that was accepted
+Below the objects stand the conditions that Ready does not count and that want somebody's eye: warnings, Routes that cannot be
+reached, records that are missing in DNS. Below these stands what no status holds, since it changes with the mail: the books of the MTA (every recipient that was accepted
 is delivered, reported as failed, in the ledger or queued), and partners that mail does not get to over the TLS that a TlsPolicy
 requires, in the words of TLS reports (RFC 8460). It is asked of the running MTA, or of the MTA pods from where they can be
 reached; without it the rest is still shown.`;
@@ -52,7 +53,7 @@ async function status(shell: Shell, flags: StatusFlags): Promise<void> {
   if (source.folder === undefined) {
     const rows = await clusterRows(source);
     const live = await askLive(shell, source);
-    printAnswer(shell, flags.output, { objects: rows, ...live }, () => withLive(statusTable(rows), live));
+    printAnswer(shell, flags.output, { objects: rows, ...live }, () => withLive(screen(rows), live));
     if (!rows.every(isReady)) shell.exit(answerNo);
     return;
   }
@@ -70,9 +71,14 @@ async function status(shell: Shell, flags: StatusFlags): Promise<void> {
   };
   printAnswer(shell, flags.output, answer, () => {
     const head = running ? '' : 'No MTA runs for this folder: this is what the manifests alone say.\n\n';
-    return withLive(`${head}${statusTable(rows)}`, live);
+    return withLive(`${head}${screen(rows)}`, live);
   });
   if (problems.length > 0 || !rows.every(isReady)) shell.exit(answerNo);
+}
+
+function screen(rows: readonly StatusRow[]): string {
+  const advice = adviceTable(rows);
+  return advice === undefined ? statusTable(rows) : `${statusTable(rows)}\n\n${advice}`;
 }
 
 /** What changes with the mail, over all MTAs that answer. */
