@@ -1,4 +1,5 @@
 import { domainToASCII, domainToUnicode } from 'node:url';
+import { compareText } from '../../bundle/shards.ts';
 import type { MailDomain, MtaSettings, ReasonOf } from '../api/index.ts';
 import { type ConditionInput, condition } from './conditions.ts';
 import { Places } from './conflicts.ts';
@@ -43,11 +44,10 @@ export type MtaLookup =
 export function findMta(name: string, snapshot: Snapshot): MtaLookup {
   const record = snapshot.mtas.find((one) => one.name === name);
   if (record === undefined) {
-    return {
-      ok: false,
-      reason: 'MtaNotFound',
-      message: `No MTA of this namespace is named ${name} (spec.mta)`,
-    };
+    const others = snapshot.mtas.map((one) => one.name).sort(compareText);
+    const there = others.length === 0 ? 'there is none' : `there is ${others.slice(0, 5).join(', ')}`;
+    const message = `No MTA of this namespace is named ${name} (spec.mta): ${there}`;
+    return { ok: false, reason: 'MtaNotFound', message };
   }
   if (record.workloads.length > 1) {
     const workloads = record.workloads.toSorted().join(', ');

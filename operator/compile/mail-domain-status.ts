@@ -190,7 +190,7 @@ function unaligned(
   const warned = hosted.object.status?.conditions?.some(({ type }) => type === 'DmarcUnaligned');
   if (policyFound === true && alignment === undefined && fallbacks.length > 0 && warned === false) return [];
   return [
-    condition('DmarcUnaligned', 'True', 'DmarcUnaligned', 'No DkimKey of this domain is in the policy'),
+    condition('DmarcUnaligned', 'True', 'DmarcUnaligned', 'No DkimKey of this domain signs: see DkimReady'),
   ];
 }
 
