@@ -40,3 +40,18 @@ test('a warning that begins is told', () => {
   };
   expect(transitionsOf([], [broad])).toMatchObject([{ type: 'Warning', action: 'BroadRange', note: 'wide' }]);
 });
+
+test('a pod that has not loaded a change yet is told of only if it had: every change is in one pod before it is in the other', () => {
+  const programmed = (status: 'True' | 'False', observedGeneration: number): Condition => ({
+    ...(status === 'True'
+      ? { type: 'Programmed', status, reason: 'Programmed', message: '' }
+      : { type: 'Programmed', status, reason: 'PartiallyProgrammed', message: 'Waiting for pod mail-1' }),
+    observedGeneration,
+    lastTransitionTime: 't',
+  });
+  expect(transitionsOf([], [programmed('False', 1)])).toEqual([]);
+  expect(transitionsOf([programmed('True', 1)], [programmed('False', 2)])).toEqual([]);
+  expect(transitionsOf([programmed('True', 2)], [programmed('False', 2)])).toMatchObject([
+    { type: 'Warning', reason: 'PartiallyProgrammed', note: 'Waiting for pod mail-1' },
+  ]);
+});

@@ -16,14 +16,15 @@ const faults: readonly string[] = ['Accepted', 'ResolvedRefs', 'Programmed', 'Ke
 
 /**
  * The events of one status change: a condition that turns False where it should not be, a warning that begins, what was verified
- * and is lost, and the few that are worth a word when they turn True. Nothing is said of Pending, nor of Ready turning False: the
- * condition that made it so says more.
+ * and is lost, and the few that are worth a word when they turn True. Nothing is said of what every change comes by, nor of Ready
+ * turning False: the condition that made it so says more.
  */
 export function transitionsOf(before: readonly Condition[], after: readonly Condition[]): Transition[] {
   return after.flatMap((condition) => {
     const { type, status, reason, message } = condition;
     const previous = before.find((other) => other.type === type);
-    if ((previous?.status === status && previous.reason === reason) || reason === 'Pending') return [];
+    if ((previous?.status === status && previous.reason === reason) || isOnTheWay(condition, previous))
+      return [];
     const { warning } = conditionTypes[type];
     const isGood = !warning && status === 'True' && previous?.status !== 'True' && goodNews.includes(type);
     const isLost = previous?.status === 'True' && status === 'False' && type === 'Published';
@@ -38,4 +39,10 @@ export function transitionsOf(before: readonly Condition[], after: readonly Cond
       },
     ];
   });
+}
+
+/** The first pods have loaded a new generation and the others are about to: a fault only where all had loaded it before. */
+function isOnTheWay({ reason, observedGeneration }: Condition, previous: Condition | undefined): boolean {
+  const hadLoaded = previous?.status === 'True' && previous.observedGeneration === observedGeneration;
+  return reason === 'Pending' || (reason === 'PartiallyProgrammed' && !hadLoaded);
 }
