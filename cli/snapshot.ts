@@ -63,7 +63,8 @@ async function loadFolder(folder: string, flags: SourceFlags, now: number): Prom
   const reader = new FolderReader(folder, flags.state ?? defaultState);
   const files = await reader.read().catch((error: unknown) => {
     const reason = error instanceof Error && 'code' in error ? error.code : String(error);
-    throw new Misuse(`-f ${folder}: the folder cannot be read (${reason})`);
+    const hint = reason === 'ENOTDIR' ? ': it is a file; name the folder that it lies in' : ` (${reason})`;
+    throw new Misuse(`-f ${folder}: the folder cannot be read${hint}`);
   });
   const state = await findState(folder, flags.state);
   const contents = readContents(files, flags.namespace);

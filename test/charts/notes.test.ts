@@ -26,6 +26,7 @@ test('CH5: the notes of a tenant say what to wait for, and where the DNS record 
   const text = await notes('postern-tenant', 'full-values.yaml');
   expect(text).toContain('rollout status statefulset/mail');
   expect(text).toContain('helm test mail --namespace tenant-a');
+  expect(text).toMatch(/^If they wait for the Secret \S+, the certificate is not there yet\.$/m);
   expect(text).toContain('wait --for=condition=Ready maildomain/example-com');
   expect(text).toContain("get dkimkey example-com -o jsonpath='{.status.dnsRecord.zoneFileLine}'");
   expect(text).not.toContain('WARNING');
@@ -44,6 +45,20 @@ test('CH11: the notes warn where nobody keeps the address of the client', async 
 test('CH5: the notes of the operator say how a tenant names it, and what is not guarded', async () => {
   expect(await notes('postern', 'default-values.yaml')).toContain(
     '--set operator.namespace=tenant-a --set operator.serviceAccountName=mail',
+  );
+  const image = ['image.repository=registry.example/postern', 'image.tag=v7'];
+  const named = await notes(
+    'postern',
+    'default-values.yaml',
+    'class=blue',
+    'rbac.namespaceRole.name=r',
+    ...image,
+  );
+  expect(named).toMatch(/helm install mail charts\/postern-tenant .*(?: \\\n +--set .*)+\n/);
+  for (const value of ['class=blue', 'operator.clusterRole=r', ...image])
+    expect(named).toContain(` --set ${value}`);
+  expect(await notes('postern', 'namespaced-values.yaml')).toContain(
+    ' --set operator.createRoleBinding=false',
   );
   expect(await notes('postern', 'namespaced-values.yaml')).toContain('The admission policies are off');
 });

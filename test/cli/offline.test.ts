@@ -352,6 +352,14 @@ stringData: {username: u, password: hunter2}`,
     expect(err).toContain('postern standalone');
   });
 
+  it('a file in place of the folder, as kubectl takes it, is misuse', async () => {
+    const { code, err } = await postern('lint', '-f', join(folder, 'noted.yaml'));
+    expect(code).toBe(2);
+    expect(err).toContain(
+      'noted.yaml: the folder cannot be read: it is a file; name the folder that it lies in',
+    );
+  });
+
   it('status of a folder that nobody serves: accepted, not programmed, 1', async () => {
     const { code, out } = await postern('status', '-f', folder, '-o', 'json');
     expect(code).toBe(1);
