@@ -80,6 +80,7 @@ const mailRows: typeof rcptRows = [
 const rcptRows: [stage: string, reply: ReplyCase, verdict: () => Promise<Verdict>][] = [
   ['address-form', 'routedLocalPart', () => onRcpt(strict, { recipient: 'nobody%x@elsewhere.example' })],
   ['relay', 'relaying', () => onRcpt(strict, { recipient: 'nobody@elsewhere.example' })],
+  ['relay', 'noDomains', async () => judgeRcpt(await policyOf([]), rcpt({}))],
   ['inbound-tls', 'tlsRequired', () => onRcpt(strict, {})],
   ['access', 'blocked', () => onRcpt(strict, { tls: true })],
   ['gateway', 'notFromGateway', () => onRcpt({ ...strict, access: { allow: [], block: [] } }, { tls: true })],

@@ -31,6 +31,7 @@ export const replies = {
   routedLocalPart: reply(553, '5.1.3', 'addresses that route by %, ! or a quoted @ are refused'),
   sourceRoute: reply(550, '5.7.1', 'source routes are refused'),
 
+  noDomains: reply(451, '4.3.5', 'no domain is served here yet, try again later'),
   relaying: reply(550, '5.7.1', 'relaying denied'),
   tlsRequired: reply(530, '5.7.0', 'must issue a STARTTLS command first'),
   blocked: reply(550, '5.7.1', 'the address of this client is blocked'),

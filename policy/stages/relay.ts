@@ -9,8 +9,11 @@ export const relay: Stage<RcptFacts, RcptScope> = {
   name,
   ids: ['A6', 'G13', 'P10'],
   about: 'Only mail for hosted domains is taken, but from authenticated accounts.',
-  judge({ account }, { domain, recipient }) {
+  judge({ account }, { domain, recipient, policy }) {
     if (domain !== undefined) return undefined;
+    // Objects that are not applied yet, or were deleted by mistake, are no reason to send mail back.
+    if (account === undefined && policy.domains.size === 0)
+      return refuse(name, 'noDomains', 'no domain is hosted here');
     if (account === undefined) return refuse(name, 'relaying', 'the domain is not hosted here');
     const literal = recipient.kind === 'mailbox' && /^(?:\[|$)/.test(recipient.mailbox.domain);
     if (literal) return refuse(name, 'relaying', 'the recipient has no domain name');

@@ -139,6 +139,22 @@ test('G14: without a policy every connection is told 421 4.3.2, and the first co
   expect(await verdict(mta)).toBe('550 5.1.1');
 });
 
+test('G13: an MTA without any domain tells everybody to come again, and one that has a domain refuses all others', async () => {
+  await using mta = await startMta({ bundle: bundleOf([]) });
+  const answer = async (to: string) => {
+    const session = await mta.session();
+    const [, reply = ''] = await session.mail({ to: [to] });
+    await session.close();
+    return reply;
+  };
+  expect(await answer('user@example.com')).toMatch(/^451 4\.3\.5 no domain is served here yet/);
+  await mta.loadPolicy(next);
+  expect(await answer('user@elsewhere.example')).toMatch(/^550 5\.7\.1 relaying denied/);
+  expect(await answer('info@example.com')).toMatch(/^250/);
+  await mta.loadPolicy(bundleOf([]));
+  expect(await answer('info@example.com')).toMatch(/^451 4\.3\.5/);
+});
+
 test('G7: no connection fails and no verdict is a mixture while the policy changes under load', async () => {
   await using mta = await startMta({ bundle: good });
   const versions = [policyFiles(good), policyFiles(next)];
