@@ -186,7 +186,7 @@ test('when the tenant deletes everything, what was rendered for it goes, and the
   );
   expect(keys).toHaveLength(1);
   await space.kubectl(['delete', everything, '--all', '--timeout=30s']);
-  await waitForVerdict(smtpOf('pair-0'), '127.0.0.99', 'bob@shared.example', /^550 5\.7\.1 /);
+  await waitForVerdict(smtpOf('pair-0'), '127.0.0.99', 'bob@shared.example', /^451 4\.3\.5 /);
   const names = async (resource: string) =>
     (await space.admin.list(paths.core(space.name, resource))).map(({ metadata }) => metadata.name);
   const isShard = (name: string) => /^postern-(default|pair)-(secret-)?\d+$/.test(name);
