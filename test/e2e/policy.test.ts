@@ -76,6 +76,8 @@ test('G7: while one pod cannot get the policy, Programmed is False and names it;
 
 describe('what is refused', () => {
   test('R3: a Route in use is not deleted, an unused one is', async () => {
+    // The chart lets its Routes go together with their users.
+    await grey.kubectl(['annotate', 'route.postern.dev/store', 'postern.dev/allow-delete-']);
     const { code, stderr } = await grey.tryKubectl(['delete', 'route.postern.dev/store']);
     expect([code, stderr]).toEqual([1, expect.stringMatching(/Route "?store"?.*MailDomain "?main"?/)]);
     await grey.kubectl(['delete', 'route.postern.dev/spare']);
