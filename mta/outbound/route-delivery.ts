@@ -67,6 +67,8 @@ export function shapeDelivery(
     stop.failure = { ...problem, host: stop.host };
     told(stop.failure);
   };
+  const broken = (stop: Stop, cause: unknown) =>
+    fail(stop, { result: 'validation-failure', detail: codeOf(cause) ?? 'the handshake has no end' });
 
   // `hmail.todo.force_tls`, which Haraka documents, does nothing (HT4).
   mail.get_force_tls = () => mode === 'Required';
@@ -113,6 +115,7 @@ export function shapeDelivery(
     for (const event of ['error', 'close'])
       socket.prependListener(event, (cause: unknown) => {
         if (at.connection?.socket !== socket) return;
+        if (watch.phase === 'starttls') broken(at, cause);
         const code = codeOf(cause);
         brokenOff ??= `the connection ended in phase ${watch.phase}${code === undefined ? '' : ` (${code})`}`;
       });
@@ -123,25 +126,18 @@ export function shapeDelivery(
     const connection = { socket, watch, purpose: purposeOf(hop, terms, route), mails: 0 };
     const stop: Stop = { host: terms.serverName(host), connection, failure: undefined };
     at = stop;
-    const broken = (cause: unknown) =>
-      fail(stop, { result: 'validation-failure', detail: codeOf(cause) ?? 'the handshake has no end' });
     enforceTls(socket, { ...terms.tls, serverName: stop.host }, (problem) => fail(stop, problem));
     if (mode === 'Disabled' || mode === 'Implicit') hideStartTls(socket);
-    // The dot goes out apart from the data: it must not wait until that is acknowledged.
+    // The last piece goes out apart from those before it: it must not wait until these are acknowledged.
     socket.targetsocket.setNoDelay?.(true);
     const deliver = () => {
       begin(connection, hop);
       if (mode === 'Required') leaveWithoutEhlo(connection, (problem) => fail(stop, problem));
-      // Before Haraka's own listeners, which turn to the next host.
-      for (const event of ['error', 'close'])
-        socket.prependListener(event, (cause: unknown) => {
-          if (watch.phase === 'starttls') broken(cause);
-        });
     };
     if (mode !== 'Implicit') deliver();
     else {
       socket.setTimeout(terms.timeoutSeconds * 1000);
-      secureFirst(mail, socket, deliver, broken);
+      secureFirst(mail, socket, deliver, (cause) => broken(stop, cause));
     }
   };
 
