@@ -11,10 +11,12 @@ export const relay: Stage<RcptFacts, RcptScope> = {
   about: 'Only mail for hosted domains is taken, but from authenticated accounts.',
   judge({ account }, { domain, recipient, policy }) {
     if (domain !== undefined) return undefined;
-    // Objects that are not applied yet, or were deleted by mistake, are no reason to send mail back.
-    if (account === undefined && policy.domains.size === 0)
-      return refuse(name, 'noDomains', 'no domain is hosted here');
-    if (account === undefined) return refuse(name, 'relaying', 'the domain is not hosted here');
+    if (account === undefined) {
+      // Objects that are not applied yet, or were deleted by mistake, are no reason to send mail back.
+      return policy.domains.size === 0
+        ? refuse(name, 'noDomains', 'no domain is hosted here')
+        : refuse(name, 'relaying', 'the domain is not hosted here');
+    }
     const literal = recipient.kind === 'mailbox' && /^(?:\[|$)/.test(recipient.mailbox.domain);
     if (literal) return refuse(name, 'relaying', 'the recipient has no domain name');
     return { outcome: 'note', detail: 'an account may send anywhere', notes: {} };
