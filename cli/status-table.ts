@@ -1,4 +1,4 @@
-import { conditionTypes } from '../operator/api/index.ts';
+import { conditionTypes, isConditionType } from '../operator/api/index.ts';
 import type { FolderProblem } from '../operator/platform/standalone/problem.ts';
 import { folderProblemText } from '../operator/platform/standalone/problem.ts';
 import { formatTable } from './output.ts';
@@ -90,9 +90,8 @@ export function adviceTable(rows: readonly StatusRow[]): string | undefined {
 }
 
 function wantsAnEye({ type, status, reason }: ShownCondition): boolean {
-  if (untold.has(type) || reason === 'Pending') return false;
-  const known = Object.entries(conditionTypes).find(([each]) => each === type)?.[1];
-  return known !== undefined && (known.warning ? status === 'True' : status !== 'True');
+  if (untold.has(type) || reason === 'Pending' || !isConditionType(type)) return false;
+  return conditionTypes[type].warning ? status === 'True' : status !== 'True';
 }
 
 const longest = 100;

@@ -15,7 +15,7 @@ export { type MtaSettings, mtaConfigMapName, mtaSettingsKey, parseMtaSettings } 
 export type { ParseResult } from './parse.ts';
 export { type Problem, problemText } from './problem.ts';
 export { type ConditionType, conditionTypes, type ReasonOf } from './reasons.ts';
-export type { Condition } from './status.ts';
+export { type Condition, isConditionType } from './status.ts';
 
 /** All kinds, in the order in which a tenant usually writes them. */
 export const kinds = [mailDomain, route, ipAccessList, inboundGateway, tlsPolicy, dkimKey] as const;

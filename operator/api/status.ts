@@ -93,7 +93,8 @@ function isKnownCondition(condition: { type: string; reason: string }): conditio
   return Object.hasOwn(conditionTypes[condition.type].reasons, condition.reason);
 }
 
-function isConditionType(type: string): type is ConditionType {
+/** Whether this version knows conditions of the type. */
+export function isConditionType(type: string): type is ConditionType {
   return Object.hasOwn(conditionTypes, type);
 }
 
