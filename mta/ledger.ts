@@ -1,10 +1,6 @@
-import { open, readFile, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
 import { ledgerCounts, type MtaState } from '../bundle/state.ts';
-import { DirectorySync } from './outbound/directory-sync.ts';
-import { problemOf } from './problem.ts';
+import { KeptFile, readKept } from './kept-file.ts';
 import { Seldom } from './seldom.ts';
 
 type Counts = Readonly<MtaState['ledger']>;
@@ -28,31 +24,25 @@ interface LedgerParts {
  * was saved before, so it never goes back because a process was killed; the total is of this process alone, as the books are.
  */
 export class Ledger {
-  private readonly parts: LedgerParts;
-  private readonly sync = new DirectorySync();
-  private readonly stopping = new AbortController();
+  private readonly file: KeptFile | undefined;
   private told = new Map<string, Seldom<Counts>>();
   /** Another map once domains have been forgotten. */
   private domains: Map<string, Counts>;
   private saved: ReadonlyMap<string, Counts>;
   private total = zero;
-  private isSaved = true;
-  private isTroubled = false;
-  private saving: Promise<void> | undefined;
 
-  private constructor(parts: LedgerParts, domains: ReadonlyMap<string, Counts>) {
-    this.parts = parts;
+  private constructor({ file, problem }: LedgerParts, domains: ReadonlyMap<string, Counts>) {
+    if (file !== undefined)
+      this.file = new KeptFile({ file, everyMs: writeEveryMs, content: () => this.content(), problem });
     this.domains = new Map(domains);
     this.saved = domains;
   }
 
   /** Goes on where the process before stopped. A file that cannot be read is told of, and made anew: no mail is refused for it. */
   static async open(parts: LedgerParts): Promise<Ledger> {
-    const domains = await read(parts).catch((error: unknown) => {
-      parts.problem(problemOf(error));
-      return [];
-    });
-    return new Ledger(parts, new Map(domains));
+    const { file, problem } = parts;
+    const kept = file === undefined ? undefined : await readKept({ file, problem }, content);
+    return new Ledger(parts, new Map(Object.entries(kept?.domains ?? {})));
   }
 
   /**
@@ -64,7 +54,7 @@ export class Ledger {
     this.total = plusOne(this.total, entries);
     if (domain === undefined || entries.length === 0) return;
     this.domains.set(domain, plusOne(this.domains.get(domain) ?? zero, entries));
-    this.save();
+    this.file?.changed();
   }
 
   /** All that was counted since the process started. */
@@ -79,7 +69,7 @@ export class Ledger {
     this.domains = kept;
     this.saved = only(this.saved, hosted);
     this.told = only(this.told, hosted);
-    this.save();
+    this.file?.changed();
   }
 
   /**
@@ -87,7 +77,7 @@ export class Ledger {
    * @param now seconds since the epoch.
    */
   byDomain(now: number): MtaState['domainLedgers'] {
-    if (this.parts.file === undefined) return undefined;
+    if (this.file === undefined) return undefined;
     return Object.fromEntries(
       [...this.saved].map(([domain, counts]) => {
         const seldom = this.told.get(domain) ?? new Seldom<Counts>();
@@ -99,44 +89,19 @@ export class Ledger {
 
   /** Saves what is not saved yet. Never throws. */
   async close(): Promise<void> {
-    this.stopping.abort();
-    await this.saving;
-    const { file } = this.parts;
-    if (file !== undefined && !this.isSaved) await this.write(file);
+    await this.file?.close();
   }
 
-  private save(): void {
-    this.isSaved = false;
-    const { file } = this.parts;
-    if (file === undefined) return;
-    this.saving ??= this.follow(file).finally(() => {
-      this.saving = undefined;
-    });
-  }
-
-  private async follow(file: string): Promise<void> {
-    const { signal } = this.stopping;
-    while (!this.isSaved && !signal.aborted) {
-      await this.write(file);
-      await delay(writeEveryMs, undefined, { signal, ref: false }).catch(() => undefined);
-    }
-  }
-
-  private async write(file: string): Promise<void> {
+  private content() {
     const { domains } = this;
     const written = new Map(domains);
-    this.isSaved = true;
-    try {
-      await replace(file, JSON.stringify({ domains: Object.fromEntries(written) }));
-      await this.sync.sync(dirname(file));
-      // Otherwise what was written holds domains that have been forgotten meanwhile, and is soon written anew.
-      if (this.domains === domains) this.saved = written;
-      this.isTroubled = false;
-    } catch (error) {
-      this.isSaved = false;
-      if (!this.isTroubled) this.parts.problem(problemOf(error));
-      this.isTroubled = true;
-    }
+    return {
+      text: JSON.stringify({ domains: Object.fromEntries(written) }),
+      kept: () => {
+        // Otherwise what was written holds domains that have been forgotten meanwhile, and is soon written anew.
+        if (this.domains === domains) this.saved = written;
+      },
+    };
   }
 }
 
@@ -146,27 +111,4 @@ function only<T>(map: ReadonlyMap<string, T>, domains: { has(domain: string): bo
 
 function plusOne(counts: Counts, entries: readonly LedgerEntry[]): Counts {
   return { ...counts, ...Object.fromEntries(entries.map((entry) => [entry, counts[entry] + 1])) };
-}
-
-async function read({ file }: LedgerParts): Promise<[string, Counts][]> {
-  if (file === undefined) return [];
-  try {
-    return Object.entries(content.parse(JSON.parse(await readFile(file, 'utf8'))).domains);
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
-    throw new Error(`${file}: ${problemOf(error)}`, { cause: error });
-  }
-}
-
-/** Makes the file hold the text, the old one or the new one at any moment. The rename is durable once the directory is synchronised. */
-async function replace(file: string, text: string): Promise<void> {
-  const temporary = `${file}.tmp`;
-  const handle = await open(temporary, 'w', 0o600);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(temporary, file);
 }
