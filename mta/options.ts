@@ -22,6 +22,8 @@ export interface MtaOptions {
   readonly maildir: string;
   /** File on the volume of the queue; absent: the counts of the ledger are those of the process alone. */
   readonly ledger?: string;
+  /** File on the volume of the queue; absent: a restart forgets why mail waits. */
+  readonly lastAnswers?: string;
   /** Directory with tls.crt and tls.key, followed while the process runs; without a usable pair STARTTLS is not offered. */
   readonly tls?: string;
   readonly smtp: ListenAddress;
@@ -54,6 +56,7 @@ export function mtaCommand(run: (options: MtaOptions) => Promise<void>): Command
     .requiredOption('--queue <dir>', 'mail that is waiting to be delivered; belongs to one process only')
     .requiredOption('--maildir <dir>', 'root of the mailboxes of domains that keep theirs here')
     .option('--ledger <file>', 'keeps by domain the counts of what nobody was told of; beside the queue')
+    .option('--last-answers <file>', 'keeps over a restart why mail waits; beside the queue')
     .option('--tls <dir>', 'directory with tls.crt and tls.key')
     .requiredOption('--smtp <address:port>', 'mail from other servers', listenAddress)
     .option('--submission <address:port>', 'mail from accounts, with STARTTLS', listenAddress)

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server as NetServer } from 'node:net';
 import { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../policy/judge.ts';
 import { AccountUsage } from './account-usage.ts';
@@ -91,7 +91,12 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
   followClock(haraka.outbound.temp_fail_queue);
   const drain = new Drain(haraka);
   const freshMails = new FreshMails(haraka.outbound);
-  const lastAnswers = new LastAnswers();
+  const lastAnswers = await LastAnswers.open({
+    file: options.lastAnswers,
+    queued: new Set((await readdir(options.queue)).flatMap((file) => parseQueueName(file)?.id ?? [])),
+    problem: (problem) =>
+      log.error({ event: 'queue', problem }, 'the last answers are not kept over a restart'),
+  });
   const queueDesk = new QueueDesk({
     outbound: haraka.outbound,
     directory: options.queue,
@@ -105,8 +110,9 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     // Dots that are doubled, our own fields, and the head of the file.
     maxBytes: 2 * home.settings.maxMessageBytes + 1_048_576,
     draining: () => drain.draining,
-    adopted: (id) => {
+    adopted: (id, lastAnswer) => {
       metrics.legAdopted();
+      if (lastAnswer !== undefined) lastAnswers.note(id, lastAnswer.text, lastAnswer.at);
       log.info({ event: 'queue', id }, 'taken over from another pod');
     },
   });
@@ -228,6 +234,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
           'the grace period is over; what still runs is cut off',
         );
       await ledger.close();
+      await lastAnswers.close();
       bundles.stop();
       prober.stop();
       certificates?.stop();
@@ -259,9 +266,11 @@ async function end(
       peers: handOverTo,
       own: { host: http.host, port: own.httpPort },
       token: own.token,
-      handedOver: (file) => {
+      lastAnswer: (id) => runtime.lastAnswers.of(id),
+      handedOver: (id) => {
         runtime.metrics.legEnded('handedOver');
-        runtime.log.info({ event: 'queue', id: parseQueueName(file)?.id }, 'handed over to another pod');
+        runtime.lastAnswers.forget(id);
+        runtime.log.info({ event: 'queue', id }, 'handed over to another pod');
       },
       problem: (problem) => runtime.log.warn({ event: 'queue', problem }, 'not handed over'),
     });

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { ListenAddress } from './options.ts';
 import type { Adoption } from './queue/adoption.ts';
+import { lastAnswerHeader } from './queue/last-answers.ts';
 import type { QueueDesk } from './queue/queue-desk.ts';
 import { answerQueue, isQueuePath } from './queue/queue-endpoint.ts';
 
@@ -68,7 +69,11 @@ async function answer(
     // Who gives orders has shown a token, also where the others are open because there is none.
     if (token === undefined || !carries(request, token)) return text(401, 'bearer token required');
     if (request.method === 'PUT') {
-      const { status, problem } = await source.adoption.take(path.slice('/queue/'.length), request);
+      const { status, problem } = await source.adoption.take(
+        path.slice('/queue/'.length),
+        request,
+        request.headersDistinct[lastAnswerHeader]?.[0],
+      );
       return status === 200 ? json(200, {}) : text(status, problem);
     }
     const reply = await answerQueue(source.queue, request.method ?? 'GET', request.url ?? path);

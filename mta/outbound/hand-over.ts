@@ -6,6 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { HarakaOutbound } from '../haraka.ts';
 import { formatListenAddress, type ListenAddress } from '../options.ts';
 import { problemOf } from '../problem.ts';
+import { type Answer, formatAnswer, lastAnswerHeader } from '../queue/last-answers.ts';
+import { parseQueueName } from '../queue/queue-name.ts';
 import { DirectorySync } from './directory-sync.ts';
 
 /** Mails that are on their way to other pods at a time. */
@@ -34,6 +36,7 @@ interface HandOverParts {
   /** Our own HTTP server, which such a name may lead to as well. */
   readonly own: ListenAddress;
   readonly token: string;
+  readonly lastAnswer: (id: string) => Answer | undefined;
   readonly handedOver: (id: string) => void;
   readonly problem: (text: string) => void;
 }
@@ -110,13 +113,14 @@ export class HandOver {
   /** @throws the file system's error. */
   private async offer(file: string): Promise<Offer> {
     const path = join(this.parts.directory, file);
+    const id = parseQueueName(file)?.id ?? file;
     const bytes = await readFile(path);
     let offer: Offer = 'later';
     for (const peer of this.peers) {
-      const answer = await this.put(peer, file, bytes);
+      const answer = await this.put(peer, file, bytes, this.parts.lastAnswer(id));
       if (answer === 200) {
         await unlink(path);
-        this.parts.handedOver(file);
+        this.parts.handedOver(id);
         return 'taken';
       }
       // It will not take this one: no mail that it can read, or too large.
@@ -133,11 +137,16 @@ export class HandOver {
     peer: ListenAddress,
     file: string,
     bytes: Buffer,
+    lastAnswer: Answer | undefined,
   ): Promise<number | 'nobody' | 'no answer'> {
     try {
       const response = await fetch(`http://${formatListenAddress(peer)}/queue/${file}`, {
         method: 'PUT',
-        headers: { authorization: `Bearer ${this.parts.token}`, 'content-type': 'application/octet-stream' },
+        headers: {
+          authorization: `Bearer ${this.parts.token}`,
+          'content-type': 'application/octet-stream',
+          ...(lastAnswer && { [lastAnswerHeader]: formatAnswer(lastAnswer) }),
+        },
         body: new Uint8Array(bytes),
         signal: AbortSignal.timeout(answerMs),
       });

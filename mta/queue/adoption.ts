@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { HarakaOutbound } from '../haraka.ts';
 import { DirectorySync } from '../outbound/directory-sync.ts';
 import { publish, stage, withdraw } from '../outbound/staged-file.ts';
+import { type Answer, parseAnswer } from './last-answers.ts';
 import { parseQueueName, type QueueName } from './queue-name.ts';
 import { readQueueFile } from './queue-reader.ts';
 
@@ -11,8 +12,8 @@ interface AdoptionParts {
   /** Octets of a queue file; more is no mail of this MTA. */
   readonly maxBytes: number;
   readonly draining: () => boolean;
-  /** Told of every mail that is safe on this disk. */
-  readonly adopted: (id: string) => void;
+  /** Told of every mail that is safe on this disk, and why it waits, if the other pod knew. */
+  readonly adopted: (id: string, lastAnswer: Answer | undefined) => void;
 }
 
 /** What another pod is told: 200 means that the mail is safe here and its file may go there. */
@@ -44,9 +45,10 @@ export class Adoption {
   /**
    * @param file the name of the queue file where it was.
    * @param body its bytes.
+   * @param lastAnswer what the other pod says of its last attempt (formatAnswer), if anything.
    * @throws the file system's error; nothing of the mail remains then.
    */
-  async take(file: string, body: AsyncIterable<Uint8Array>): Promise<AdoptionReply> {
+  async take(file: string, body: AsyncIterable<Uint8Array>, lastAnswer = ''): Promise<AdoptionReply> {
     const name = parseQueueName(file);
     if (name === undefined)
       return { status: 400, problem: `${JSON.stringify(file)} is no name of a queue file` };
@@ -54,7 +56,7 @@ export class Adoption {
     const bytes = await this.read(body);
     if (bytes === undefined)
       return { status: 413, problem: `a queue file has ${this.parts.maxBytes} octets at most` };
-    const reply = this.replies.get(name.id) ?? this.file(name, bytes);
+    const reply = this.replies.get(name.id) ?? this.file(name, bytes, parseAnswer(lastAnswer));
     this.replies.set(name.id, reply);
     try {
       const { status } = await reply;
@@ -78,7 +80,7 @@ export class Adoption {
     return size > this.parts.maxBytes ? undefined : Buffer.concat(chunks);
   }
 
-  private async file(name: QueueName, bytes: Buffer): Promise<AdoptionReply> {
+  private async file(name: QueueName, bytes: Buffer, lastAnswer: Answer | undefined): Promise<AdoptionReply> {
     // The body took its time.
     if (this.parts.draining()) return stopping;
     this.running += 1;
@@ -105,7 +107,7 @@ export class Adoption {
       const waitMs = name.nextAttempt - Date.now();
       if (waitMs > 0) outbound.temp_fail_queue.add(own, waitMs, deliver);
       else deliver();
-      this.parts.adopted(name.id);
+      this.parts.adopted(name.id, lastAnswer);
       return taken;
     } catch (error) {
       await withdraw(place);

@@ -127,6 +127,7 @@ export class PodRuntime {
           at('queue'),
         ],
         ...['--maildir', at('maildir'), '--ledger', at('ledger.json')],
+        ...['--last-answers', at('last-answers.json')],
         ...['--token-file', join(at('token'), 'token')],
         ...['--smtp', `${address}:${smtpPort}`, '--http', `${address}:${httpPort}`],
         // Nobody listens there: no test asks the name servers of the machine about senders.

@@ -88,6 +88,8 @@ export class MtaProcess {
           path('mail'),
           '--ledger',
           path('ledger.json'),
+          '--last-answers',
+          path('last-answers.json'),
           '--smtp',
           `${host}:0`,
           '--http',

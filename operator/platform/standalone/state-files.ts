@@ -25,6 +25,7 @@ export function statePaths(root: string, mta: string) {
     queue: join(home, 'queue'),
     maildir: join(home, 'mail'),
     ledger: join(home, 'ledger.json'),
+    lastAnswers: join(home, 'last-answers.json'),
     tls: join(home, 'tls'),
     token: join(home, 'token'),
     child: join(home, 'child'),
