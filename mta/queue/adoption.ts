@@ -3,6 +3,7 @@ import type { HarakaOutbound } from '../haraka.ts';
 import { DirectorySync } from '../outbound/directory-sync.ts';
 import { publish, stage, withdraw } from '../outbound/staged-file.ts';
 import { type Answer, parseAnswer } from './last-answers.ts';
+import { OncePerId } from './once-per-id.ts';
 import { parseQueueName, type QueueName } from './queue-name.ts';
 import { readQueueFile } from './queue-reader.ts';
 
@@ -19,6 +20,9 @@ interface AdoptionParts {
 /** What another pod is told: 200 means that the mail is safe here and its file may go there. */
 export type AdoptionReply = { readonly status: 200 | 400 | 413 | 422 | 503; readonly problem: string };
 
+/** Mails that are known to be here already: more than come while another pod may ask again because it got no answer. */
+const remembered = 20_000;
+
 const taken: AdoptionReply = { status: 200, problem: '' };
 const stopping: AdoptionReply = { status: 503, problem: 'this MTA is stopping too' };
 
@@ -30,7 +34,7 @@ const stopping: AdoptionReply = { status: 503, problem: 'this MTA is stopping to
 export class Adoption {
   private readonly parts: AdoptionParts;
   private readonly sync = new DirectorySync();
-  private readonly replies = new Map<string, Promise<AdoptionReply>>();
+  private readonly replies = new OncePerId<AdoptionReply>(remembered, ({ status }) => status === 200);
   private running = 0;
 
   constructor(parts: AdoptionParts) {
@@ -56,16 +60,7 @@ export class Adoption {
     const bytes = await this.read(body);
     if (bytes === undefined)
       return { status: 413, problem: `a queue file has ${this.parts.maxBytes} octets at most` };
-    const reply = this.replies.get(name.id) ?? this.file(name, bytes, parseAnswer(lastAnswer));
-    this.replies.set(name.id, reply);
-    try {
-      const { status } = await reply;
-      if (status !== 200) this.replies.delete(name.id);
-    } catch (error) {
-      this.replies.delete(name.id);
-      throw error;
-    }
-    return reply;
+    return this.replies.run(name.id, () => this.file(name, bytes, parseAnswer(lastAnswer)));
   }
 
   private async read(body: AsyncIterable<Uint8Array>): Promise<Buffer | undefined> {

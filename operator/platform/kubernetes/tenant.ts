@@ -161,12 +161,17 @@ export class Tenant {
     for (const uid of this.finalizerWrites.keys()) if (!uids.has(uid)) this.finalizerWrites.delete(uid);
   }
 
-  /** Sets what policy refers to, and lets go of the contents of everything else. */
+  /** Sets what policy refers to, and lets go of the contents of everything else, and of what was refused to be written of it. */
   refer(references: References, mtas: readonly string[]): void {
     this.references = {
       secrets: references.secrets,
       configMaps: new Set([...references.configMaps, ...mtas.map(settingsName)]),
     };
+    const subjects = new Set([
+      ...mtas.map((mta) => `mta/${mta}`),
+      ...[...references.secrets].map((name) => `secret/${name}`),
+    ]);
+    for (const subject of this.refusals.keys()) if (!subjects.has(subject)) this.refusals.delete(subject);
     this.cache?.configMaps.retain(this.references.configMaps);
     this.cache?.secrets.retain(new Set([...references.secrets, ...mtas.map(stateTokenName)]));
   }
