@@ -1,27 +1,11 @@
 import { expect, test } from 'vitest';
-import type { MtaState, RouteProbe } from '../../bundle/state.ts';
+import { mtaStateOf } from '../../bundle/fixture.ts';
+import type { RouteProbe } from '../../bundle/state.ts';
 import type { PodObservation } from '../compile/model.ts';
 import { worstProbes } from './route-probes.ts';
 
-const state: MtaState = {
-  readableVersions: [1],
-  mta: 'default',
-  bundleHash: 'x',
-  secretsRevision: 'x',
-  coldHash: 'x',
-  domains: {},
-  routes: {},
-  loadError: null,
-  loadedAt: 0,
-  ready: true,
-  readyReason: 'Ready',
-  queue: { size: 0, deferred: 0 },
-  ledger: { suppressedNdrs: 0, backscatterAvoided: 0, doubleBounces: 0, expired: 0 },
-  routeProbes: {},
-};
-
 function pod(name: string, routeProbes: Record<string, RouteProbe>): PodObservation {
-  return { name, mta: 'default', ready: true, state: { ok: true, value: { ...state, routeProbes } } };
+  return { name, mta: 'default', ready: true, state: { ok: true, value: mtaStateOf({ routeProbes }) } };
 }
 
 const up = (checkedAt: number): RouteProbe => ({

@@ -5,8 +5,8 @@ import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { mtaStateOf } from '../../bundle/fixture.ts';
 import type { Leg } from '../../bundle/leg.ts';
-import type { MtaState } from '../../bundle/state.ts';
 import { HopMarker } from '../../mta/hop-marks.ts';
 import { portOf } from '../../mta/state-server.ts';
 import { kinds } from '../../operator/api/index.ts';
@@ -215,18 +215,7 @@ const partner = {
   result: 'certificate-expired' as const,
   detail: 'CERT_HAS_EXPIRED',
 };
-const state: MtaState = {
-  readableVersions: [1],
-  mta: 'default',
-  bundleHash: null,
-  secretsRevision: null,
-  coldHash: '',
-  domains: {},
-  routes: {},
-  loadError: null,
-  loadedAt: null,
-  ready: true,
-  readyReason: 'Ready',
+const state = mtaStateOf({
   queue: { size: 3, deferred: 3 },
   legs: {
     accepted: 10,
@@ -239,9 +228,8 @@ const state: MtaState = {
     handedOver: 1,
   },
   ledger: { suppressedNdrs: 1, backscatterAvoided: 0, doubleBounces: 0, expired: 1 },
-  routeProbes: {},
   tlsFailures: [{ ...partner, failures: 2, lastFailure: 1_700_000_000 }],
-};
+});
 const answers: Readonly<Record<string, unknown>> = {
   // A pod of a later version says more than is known here.
   'GET /state': { ...state, later: true },

@@ -1,6 +1,7 @@
 // A hundred tenants and a thousand objects, with a pod for each that is no process: what is looked at is the operator.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import * as z from 'zod';
+import { mtaStateOf } from '../../bundle/fixture.ts';
 import { kinds } from '../../operator/api/index.ts';
 import type { ControlPlane } from '../cluster/control-plane.ts';
 import { freePort } from '../cluster/free-port.ts';
@@ -173,23 +174,11 @@ async function startPods(spaces: readonly TestNamespace[]): Promise<{ server: Se
     const stored = await space?.admin.get(path);
     const loaded =
       stored === undefined ? undefined : index.parse(JSON.parse(stored.data['index.json'] ?? ''));
-    const state = {
-      readableVersions: [1],
-      mta: 'default',
-      bundleHash: null,
-      secretsRevision: null,
-      domains: {},
-      routes: {},
+    const state = mtaStateOf({
       ...loaded,
-      coldHash: '',
-      loadError: null,
       loadedAt: 0,
-      ready: true,
-      readyReason: 'Ready',
-      queue: { size: 0, deferred: 0 },
-      ledger: { suppressedNdrs: 0, backscatterAvoided: 0, doubleBounces: 0, expired: 0 },
       routeProbes: { store: { reachable: true, reason: 'Connected', detail: '', checkedAt: 0 } },
-    };
+    });
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(state));
   };
   const server = createServer((request, response) => {

@@ -1,6 +1,7 @@
 import { parseAllDocuments } from 'yaml';
 import * as z from 'zod';
-import { ledgerCounts, type MtaState } from '../../../bundle/state.ts';
+import { mtaStateOf } from '../../../bundle/fixture.ts';
+import { ledgerCounts } from '../../../bundle/state.ts';
 import { type KindName, kinds, parseMtaSettings, parseObject, type PosternObject, problemText } from '../../api/index.ts';
 import { compile } from '../compile.ts';
 import { managedByLabel, useLabel } from '../dkim-secret.ts';
@@ -169,8 +170,7 @@ function toPod(one: z.output<typeof pod>, policy: MtaPolicy | undefined, now: nu
     Nothing: { domains: {}, routes: {} },
     Older: { domains: older(hashes.domains), routes: older(hashes.routes) },
   }[one.loaded];
-  const state: MtaState = {
-    readableVersions: [1],
+  const state = mtaStateOf({
     mta: one.mta,
     bundleHash: one.loaded === 'Nothing' ? null : 'f'.repeat(64),
     secretsRevision: one.loaded === 'Wanted' ? secretsRevisionOf(policy?.secretRevisions ?? {}) : null,
@@ -179,12 +179,9 @@ function toPod(one: z.output<typeof pod>, policy: MtaPolicy | undefined, now: nu
     loadError: one.loadError === undefined ? null : { message: one.loadError, since: 0 },
     loadedAt: 0,
     ready: one.ready,
-    readyReason: 'Ready',
-    queue: { size: 0, deferred: 0 },
-    ledger: { suppressedNdrs: 0, backscatterAvoided: 0, doubleBounces: 0, expired: 0 },
     routeProbes: one.routeProbes,
     ...(one.clusterPeers === undefined ? {} : { clusterPeers: one.clusterPeers }),
     ...(one.domainLedgers === undefined ? {} : { domainLedgers: one.domainLedgers }),
-  };
+  });
   return { ...base, state: { ok: true, value: state } };
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { afterEach, expect, test } from 'vitest';
-import type { MtaState } from '../../../bundle/state.ts';
+import { mtaStateOf } from '../../../bundle/fixture.ts';
 import { PodPoller } from './pod-poller.ts';
 
 let server: Server | undefined;
@@ -75,18 +75,7 @@ test('what changes with every mail is nothing that a status says', async () => {
   const address = await serve((_, response) => {
     asked += 1;
     if (asked === 20) enough.resolve();
-    const state: MtaState = {
-      readableVersions: [1],
-      mta: 'default',
-      bundleHash: 'h',
-      secretsRevision: null,
-      coldHash: 'c',
-      domains: {},
-      routes: {},
-      loadError: null,
-      loadedAt: null,
-      ready: true,
-      readyReason: 'Ready',
+    const state = mtaStateOf({
       queue: { size: asked, deferred: 0 },
       legs: {
         accepted: asked,
@@ -99,7 +88,6 @@ test('what changes with every mail is nothing that a status says', async () => {
         handedOver: 0,
       },
       ledger: { suppressedNdrs: asked, backscatterAvoided: 0, doubleBounces: 0, expired: 0 },
-      routeProbes: {},
       tlsFailures: [
         {
           domain: 'a.example',
@@ -112,7 +100,7 @@ test('what changes with every mail is nothing that a status says', async () => {
           lastFailure: asked,
         },
       ],
-    };
+    });
     response.end(JSON.stringify(state));
   });
   let changes = 0;
