@@ -96,7 +96,9 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     reportingInstance: hostname(),
     // Nobody would read it there.
     onError: (error) =>
-      log[isTerminating(error) ? 'debug' : 'warn'](`an event was not written: ${String(error)}`),
+      log[isTerminating(error) ? 'debug' : 'warn'](
+        `an event was not written (told once, until one is written there): ${String(error)}`,
+      ),
   });
   const platform = new KubernetesPlatform({
     operator,

@@ -7,6 +7,7 @@ import {
 import { createEventRecorder, type EventInput } from '../../operator/platform/kubernetes/runtime/events.ts';
 import { type ManualClock, manualClock } from '../../operator/platform/kubernetes/runtime/manual-clock.ts';
 import { useControlPlane } from '../cluster/shared.ts';
+import { eventually } from '../wire/eventually.ts';
 import { type FaultProxy, startFaultProxy } from './proxy.ts';
 
 const cluster = useControlPlane();
@@ -38,11 +39,11 @@ const recorder = () =>
     onError: (error) => errors.push(error),
   });
 
-const unreachable = (note = 'connection refused'): EventInput => ({
+const unreachable = (note = 'connection refused', where = namespace): EventInput => ({
   regarding: {
     apiVersion: 'postern.dev/v1alpha1',
     kind: 'Route',
-    metadata: { name: 'dlp', namespace, uid: 'u1', resourceVersion: '1' },
+    metadata: { name: 'dlp', namespace: where, uid: 'u1', resourceVersion: '1' },
   },
   type: 'Warning',
   reason: 'RouteUnreachable',
@@ -94,8 +95,54 @@ test('nothing throws and nothing waits when the API server refuses, and the back
   const events = recorder();
   for (let n = 0; n < 1_500; n += 1) events.record(unreachable(`fault ${n}`));
   await events.flush();
-  expect(errors).toHaveLength(1_000);
+  expect(writes()).toBe(1_000);
+  expect(errors).toHaveLength(1);
   events.record(unreachable('x'.repeat(5_000)));
+  await events.stop();
+});
+
+test('why events are not written is told once for each namespace and reason, until it works again', async () => {
+  const { current } = cluster;
+  client = createApiClient(
+    loadKubeConfig(await current.kubeconfigForServiceAccount(namespace, 'writer', proxy.url)),
+  );
+  const kubectl = (...args: string[]) => current.kubectl('admin', ['-n', namespace, ...args]);
+  const writer = `${namespace}:writer`;
+  await kubectl('create', 'role', 'events', '--verb=create', '--resource=events.events.k8s.io');
+  const bind = () =>
+    kubectl('create', 'rolebinding', 'events', '--role=events', `--serviceaccount=${writer}`);
+  const mayWrite = (answer: 'yes' | 'no') =>
+    eventually(async () => {
+      const as = `--as=system:serviceaccount:${writer}`;
+      const { stdout } = await kubectl('auth', 'can-i', 'create', 'events.events.k8s.io', as);
+      return stdout.trim() === answer;
+    }, `${writer} may write events: ${answer}`);
+  const events = recorder();
+  let said = 0;
+  const say = async (where = namespace) => {
+    for (const last = said + 5; said < last; said += 1) events.record(unreachable(`fault ${said}`, where));
+    await events.flush();
+  };
+
+  await say();
+  await say();
+  expect(errors).toEqual([expect.objectContaining({ message: expect.stringContaining('cannot create') })]);
+  await say('elsewhere');
+  expect(errors).toHaveLength(2);
+  const recovered = proxy.inject({ fault: { do: 'refuse', code: 500, reason: 'InternalError' } });
+  await say();
+  recovered();
+  await say();
+  expect(errors).toHaveLength(3);
+
+  await bind();
+  await mayWrite('yes');
+  await say();
+  await kubectl('delete', 'rolebinding', 'events');
+  await mayWrite('no');
+  await say();
+  await say('elsewhere');
+  expect(errors).toHaveLength(4);
   await events.stop();
 });
 

@@ -1,7 +1,8 @@
 // Events (events.k8s.io/v1) on objects, as client-go's tools/events writes them: the same thing said again is counted in a
 // series, not written again. Events are news for people: losing one is no fault, and nothing here ever throws or waits.
 import { randomBytes } from 'node:crypto';
-import { isNotFound } from './api-error.ts';
+import { LRUCache } from 'lru-cache';
+import { ApiError, isNotFound } from './api-error.ts';
 import { type ApiClient, patchTypes } from './client.ts';
 import type { Clock } from './clock.ts';
 import { microTime } from './micro-time.ts';
@@ -14,6 +15,8 @@ const LONGEST_BACKLOG = 1_000;
 /** Limit of the API (events.k8s.io/v1 validation), in characters. */
 const LONGEST_NOTE = 1024;
 const LONGEST_NAME = 253;
+/** Namespaces of which it is known what was told of them. */
+const MOST_TOLD = 1_000;
 
 export interface EventInput {
   readonly regarding: ResourceIdentity;
@@ -42,12 +45,13 @@ export interface RecorderOptions {
   readonly reportingController: string;
   /** The pod's name. */
   readonly reportingInstance: string;
-  /** Told of events that could not be written. */
+  /** Told why an event could not be written: of each reason once in a namespace, until an event is written there again. */
   readonly onError?: (error: unknown) => void;
 }
 
 interface Series {
   readonly input: EventInput;
+  readonly namespace: string;
   readonly path: string;
   readonly name: string;
   count: number;
@@ -63,6 +67,8 @@ export function createEventRecorder(options: RecorderOptions): EventRecorder {
   const series = new Map<string, Series>();
   /** Series with something to write; a Set keeps order and holds each once. */
   const backlog = new Set<Series>();
+  /** Reasons that were told, by namespace. */
+  const told = new LRUCache<string, Set<string>>({ max: MOST_TOLD });
   let writing: Promise<void> | undefined;
   let stopped = false;
 
@@ -71,11 +77,20 @@ export function createEventRecorder(options: RecorderOptions): EventRecorder {
       backlog.delete(next);
       try {
         await write(next);
+        told.delete(next.namespace);
       } catch (error) {
-        options.onError?.(error);
+        tell(next.namespace, error);
       }
     }
     writing = undefined;
+  }
+  function tell(namespace: string, error: unknown): void {
+    const known = told.get(namespace) ?? new Set();
+    told.set(namespace, known);
+    const reason = reasonOf(error);
+    if (known.has(reason)) return;
+    known.add(reason);
+    options.onError?.(error);
   }
   function enqueue(item: Series): void {
     backlog.add(item);
@@ -137,6 +152,7 @@ export function createEventRecorder(options: RecorderOptions): EventRecorder {
       const suffix = `.${randomBytes(8).toString('hex')}`;
       const item: Series = {
         input,
+        namespace,
         path: `/apis/${EVENTS_API}/namespaces/${namespace}/events`,
         name: `${name.slice(0, LONGEST_NAME - suffix.length)}${suffix}`,
         count: 1,
@@ -157,6 +173,12 @@ export function createEventRecorder(options: RecorderOptions): EventRecorder {
       while (writing !== undefined) await writing;
     },
   };
+}
+
+/** What stays the same when another event fails for it: its message names the event. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof ApiError)) return 'no answer';
+  return [error.code, error.reason, ...error.causes.map(({ reason }) => reason)].join(' ');
 }
 
 function toEvent({ input, name, lastSeen }: Series, options: RecorderOptions): object {
