@@ -2,7 +2,7 @@
 // tokens and exec plugins. Its transport is not: it makes a new TLS connection for each request and knows no deadline.
 import type { OutgoingHttpHeaders } from 'node:http';
 import { StringDecoder } from 'node:string_decoder';
-import { KubeConfig } from '@kubernetes/client-node';
+import { type Cluster, KubeConfig } from '@kubernetes/client-node';
 import { ApiError, errorFromStatus } from './api-error.ts';
 import { createHttp1Transport } from './http1.ts';
 import { createHttp2Transport, type Http2Times } from './http2.ts';
@@ -77,19 +77,34 @@ export function loadKubeConfig(file?: string): KubeConfig {
   return config;
 }
 
+/** Schemes that client-go takes. */
+const proxySchemes = ['http:', 'https:', 'socks5:'];
+
+/** @throws Error that names the field of the kubeconfig */
+function readProxyUrl({ name, proxyUrl = '' }: Cluster): URL | undefined {
+  if (proxyUrl === '') return undefined;
+  const url = URL.parse(proxyUrl);
+  if (url === null || url.hostname === '' || !proxySchemes.includes(url.protocol))
+    throw new Error(
+      `proxy-url of the cluster ${name} in the kubeconfig must be an http, https or socks5 URL such as http://proxy.example:3128`,
+    );
+  return url;
+}
+
 /**
  * A client for the current context of the kubeconfig. Tokens and certificates are read anew for each request.
  *
  * @param times shorter in tests
+ * @throws Error if the kubeconfig has no current context, or a proxy-url that cannot be used
  */
 export function createApiClient(kubeConfig: KubeConfig, times?: Http2Times): ApiClient {
   const cluster = kubeConfig.getCurrentCluster();
   if (cluster === null) throw new Error('the kubeconfig has no current context');
   const server = new URL(cluster.server);
-  const throughProxy = cluster.proxyUrl !== undefined;
-  const http1 = createHttp1Transport(server, throughProxy);
+  const proxy = readProxyUrl(cluster);
+  const http1 = createHttp1Transport(server, proxy !== undefined);
   const http2 =
-    server.protocol === 'https:' && !throughProxy ? createHttp2Transport(server, times) : undefined;
+    server.protocol === 'https:' && proxy === undefined ? createHttp2Transport(server, times) : undefined;
 
   async function send(method: Method, path: string, options: Exchange): Promise<Answer> {
     const credentials: Outgoing['credentials'] = {};
@@ -120,6 +135,7 @@ export function createApiClient(kubeConfig: KubeConfig, times?: Http2Times): Api
           : { 'content-type': options.contentType ?? 'application/json', 'content-length': body.length }),
       },
     };
+    if (proxy !== undefined) return http1.send(outgoing).catch((error) => throughProxy(proxy, error));
     return (await http2?.send(outgoing)) ?? http1.send(outgoing);
   }
 
@@ -151,6 +167,14 @@ export function createApiClient(kubeConfig: KubeConfig, times?: Http2Times): Api
       http1.close();
     },
   };
+}
+
+/** Says that the way led through the proxy, which may be what stands in it. @throws */
+function throughProxy({ host }: URL, error: unknown): never {
+  if (!(error instanceof Error) || error.name === 'AbortError') throw error;
+  throw new Error(`through the proxy ${host} (proxy-url of the kubeconfig): ${error.message}`, {
+    cause: error,
+  });
 }
 
 interface Exchange extends Omit<RequestOptions, 'timeoutMs' | 'signal'> {
