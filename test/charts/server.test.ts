@@ -61,6 +61,28 @@ describe('the API server', () => {
   });
 });
 
+test('an upgrade to another name of the MTA fails, and what docs/troubleshooting.md says to do about it helps', async () => {
+  const { current } = cluster;
+  const namespace = await cluster.freshNamespace('renamed');
+  const where = [`--namespace=${namespace}`, `--kubeconfig=${await current.kubeconfigFor('admin')}`];
+  const run = (verb: 'install' | 'upgrade', release: string, ...args: string[]) =>
+    helm(verb, release, chartFolder('postern-tenant'), ...where, ...args);
+  const kubectl = (...args: string[]) => current.kubectl('admin', ['-n', namespace, ...args]);
+  const heloName = '--set=settings.heloName=mx.example.com';
+  expect((await run('install', 'mail', heloName)).code).toBe(0);
+  const failed = await run('upgrade', 'mail', '--reset-then-reuse-values', '--set=mta=other');
+  expect(failed.stderr).toContain('StatefulSet.apps "mail" is invalid: spec: Forbidden');
+  const early = await run('install', 'second', heloName, '--set=mta=other');
+  expect(early.stderr).toContain('invalid ownership metadata');
+
+  expect(await run('upgrade', 'mail', '--reset-then-reuse-values')).toMatchObject({ code: 0 });
+  expect(await kubectl('delete', 'configmap', 'postern-mta-other')).toMatchObject({ code: 0 });
+  expect((await kubectl('get', 'configmaps', '-o', 'name')).stdout.trim()).toBe(
+    'configmap/postern-mta-default',
+  );
+  expect(await run('install', 'second', heloName, '--set=mta=other')).toMatchObject({ code: 0 });
+});
+
 describe('the operator of the chart', () => {
   let operator: RunningOperator | undefined;
   afterAll(() => operator?.stop());
