@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { conditionTypes } from '../../operator/api/index.ts';
+import { type ConditionType, conditionTypes } from '../../operator/api/index.ts';
 import { compile } from '../../operator/compile/compile.ts';
 import type { StatusRecord } from '../../operator/compile/model.ts';
 import { type FolderProblem, problemDetail } from '../../operator/platform/standalone/problem.ts';
@@ -77,16 +77,19 @@ function fromProblem(problem: FolderProblem): LintFinding {
   };
 }
 
-/** Conditions that can be told without pods and without DNS. */
-const offline = new Set(['Accepted', 'ResolvedRefs']);
+/** Conditions that can be told without DNS and without pods: none is asked here, so what is not programmed all the same never will be. */
+const offline: ReadonlySet<ConditionType> = new Set<ConditionType>([
+  'Accepted',
+  'ResolvedRefs',
+  'Programmed',
+]);
 
 function fromStatus({ kind, name, status }: StatusRecord): LintFinding[] {
   return (status.conditions ?? []).flatMap(({ type, status: state, reason, message }): LintFinding[] => {
     // A warning has one reason, which is its type.
     const what = type === reason ? type : `${type}: ${reason}`;
     const finding = { object: `${kind}/${name}`, reason, message: `${what}: ${message}` };
-    if (state === 'False' && (offline.has(type) || reason === 'RangeNotTrusted'))
-      return [{ severity: 'error', ...finding }];
+    if (state === 'False' && offline.has(type)) return [{ severity: 'error', ...finding }];
     if (conditionTypes[type].warning && state === 'True') return [{ severity: 'warning', ...finding }];
     return [];
   });

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -257,6 +258,40 @@ describe('postern lint', () => {
         expect.objectContaining({ severity: 'error', object: 'IpAccessList/lost', reason: 'DomainNotFound' }),
       ]),
     );
+  });
+
+  it('names the domains that no room is left for, once each', async () => {
+    const names = Array.from({ length: 8 }, (_, index) => `d${index}`);
+    const hash = () => `scrypt$16384$8$1$${randomBytes(700).toString('base64url')}$a`;
+    const accounts = (domain: string) =>
+      Array.from({ length: 28 }, (_, index) => ({
+        name: `user${index}@${domain}`,
+        hashes: Array.from({ length: 32 }, () => ({ hash: hash() })),
+      }));
+    const files = names.flatMap((name) => {
+      const domain = `${name}.example`;
+      const submission = { enabled: true, accountsSecretRef: { name } };
+      const spec = { domain, mailbox: { maildir: {} }, recipients: { mode: 'List' }, submission };
+      const metadata = { name, labels: { 'postern.dev/use': 'accounts' } };
+      const data = { 'accounts.yaml': Buffer.from(JSON.stringify(accounts(domain))).toString('base64') };
+      return [
+        [
+          `${name}.yaml`,
+          { apiVersion: 'postern.dev/v1alpha1', kind: 'MailDomain', metadata: { name }, spec },
+        ],
+        [`${name}-accounts.yaml`, { apiVersion: 'v1', kind: 'Secret', metadata, data }],
+      ] as const;
+    });
+    const texts = files.map(([file, manifest]) => [file, JSON.stringify(manifest)] as const);
+    const mta = sampleFiles['mta.yaml'] ?? '';
+    const path = await makeFolder('large', { 'mta.yaml': mta, ...Object.fromEntries(texts) });
+    const { code, out } = await postern('lint', '-f', path, '-o', 'json');
+    expect(code).toBe(1);
+    const { findings }: { findings: { object: string; reason: string }[] } = JSON.parse(out);
+    const tooLarge = findings.filter(({ reason }) => reason === 'ConfigTooLarge').map(({ object }) => object);
+    expect(tooLarge).not.toEqual([]);
+    expect(tooLarge).toEqual([...new Set(tooLarge)]);
+    expect(tooLarge.every((object) => object.startsWith('MailDomain/d'))).toBe(true);
   });
 
   it('A9: a warning is 0, and 1 with --strict', async () => {

@@ -78,6 +78,7 @@ test('G14: the commands judge a namespace by the addresses that its operator was
   expect(await ask(node)).toBe('accept');
   const lint = await postern('lint', ...source);
   expect(lint.out).toContain(`IpAccessList/spammers: Programmed: RangeNotTrusted: ${node}`);
+  expect(lint.out).not.toContain('Ready: RangeNotTrusted');
   expect(lint.code).toBe(1);
   const { out } = await postern('render', ...source, '-o', 'json');
   const config = await space.admin.get(paths.core(space.name, 'configmaps', 'postern-default-config'));
