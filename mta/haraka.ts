@@ -73,11 +73,13 @@ export interface HarakaMail extends EventEmitter {
   _stream_bytes_from(path: string, range: { start: number; end: number }): Promise<Buffer>;
   /** The message in the queue file. */
   data_stream(): AsyncIterable<Buffer>;
-  /** The queue file as it was written: of mail that is tried for the first time (fresh-mail.ts). */
-  file?: Buffer | undefined;
   get_force_tls(hop: HarakaHop): boolean;
   bounce(reason: unknown, extra?: HarakaFailure): void;
   bounce_respond(code: number, message: unknown): void;
+  deferred_respond(code: number, message: unknown, failure: unknown): Promise<void>;
+  /** How many deliveries and reports it is part of; `discard` ends one, and the mail with the last. */
+  refcount: number;
+  discard(): void;
   temp_fail(reason: unknown, extra?: HarakaFailure): void;
   delivered(...details: readonly unknown[]): void;
   try_deliver(): void;

@@ -9,8 +9,9 @@ import type { HarakaOutbound } from './haraka.ts';
 import { Maildirs } from './maildir.ts';
 import { headerBlock, toMailboxForm } from './message.ts';
 import { DirectorySync } from './outbound/directory-sync.ts';
-import type { FreshMails } from './outbound/fresh-mail.ts';
-import { nextQueueFile, type QueuedMessage, queueFileHead } from './outbound/queue-file.ts';
+import type { FreshMails, Journalled } from './outbound/fresh-mail.ts';
+import type { JournalLeg } from './outbound/journal-record.ts';
+import { nextQueueName, placeInQueue, type QueuedMessage, queueFileHead } from './outbound/queue-file.ts';
 import { publish, type StagedFile, stage, withdraw } from './outbound/staged-file.ts';
 
 /** A message that is about to be answered 250. */
@@ -55,39 +56,62 @@ export class MailStore {
   async file(message: AcceptedMessage, deadline: Deadline): Promise<void> {
     this.filing += 1;
     const files: StagedFile[] = [];
+    const journalled: Journalled[] = [];
     try {
-      const queued: QueuedMessage = { id: message.id, from: message.from, queuedAt: Date.now() };
-      const mails: { name: string; final: string; chunks: readonly Buffer[] }[] = [];
-      const writes = message.marked.map(async ({ leg, headers, folder }, position) => {
-        const marks = headerBlock(headers);
-        if (leg.hop.kind === 'Maildir') {
-          const place = await this.maildirs.place(mailboxOf(leg, message.policy), folder);
-          const text = [toMailboxForm(marks), toMailboxForm(message.wire)];
-          await stage(place, [mailboxHead(message, leg), ...text]);
-          files.push(place);
-          return;
-        }
-        const place = nextQueueFile(this.outbound, this.queueDirectory, queued, position + 1);
-        const chunks = [queueFileHead(queued, leg, position + 1), marks, message.wire];
-        await stage(place, chunks);
-        files.push(place);
-        mails.push({ ...place, chunks });
-      });
+      const legs = this.queueLegs(message);
+      const isFresh = legs.length > 0 && this.freshMails.hasRoomFor(legs, message.wire);
+      const writes = message.marked
+        .filter(({ leg }) => leg.hop.kind === 'Maildir')
+        .map(async (marked) => {
+          files.push(await this.stageInMailbox(message, marked));
+        });
+      if (isFresh)
+        writes.push(this.freshMails.take(legs, message.wire).then((taken) => void journalled.push(taken)));
+      else
+        for (const { name, head } of legs)
+          writes.push(stage(this.placeOf(name), [head, message.wire]).then((file) => void files.push(file)));
       for (const result of await Promise.allSettled(writes))
         if (result.status === 'rejected') throw result.reason;
       if (deadline.expired) throw new Error('the deadline for filing has passed');
       for (const file of files) await publish(file);
       for (const directory of new Set(files.map((file) => file.directory)))
         await this.directories.sync(directory);
-      for (const { name, final, chunks } of mails)
-        this.outbound.delivery_queue.push(this.freshMails.open(name, final, chunks));
+      for (const taken of journalled) taken.start();
+      if (isFresh) return;
+      for (const { name } of legs)
+        this.outbound.delivery_queue.push(new this.outbound.HMailItem(name, this.placeOf(name).final));
     } catch (error) {
       this.maildirs.forget();
+      for (const taken of journalled) taken.withdraw();
       await Promise.all(files.map(withdraw));
       throw error;
     } finally {
       this.filing -= 1;
     }
+  }
+
+  private placeOf(name: string): StagedFile {
+    return placeInQueue(this.outbound, this.queueDirectory, name);
+  }
+
+  /** The legs that leave. The order of a leg among all of its message is part of its id. */
+  private queueLegs({ id, from, marked }: AcceptedMessage): JournalLeg[] {
+    const queued: QueuedMessage = { id, from, queuedAt: Date.now() };
+    return marked.flatMap(({ leg, headers }, position) => {
+      if (leg.hop.kind === 'Maildir') return [];
+      const order = position + 1;
+      const head = Buffer.concat([queueFileHead(queued, leg, order), headerBlock(headers)]);
+      return [{ name: nextQueueName(this.outbound, queued, order), head }];
+    });
+  }
+
+  private async stageInMailbox(
+    message: AcceptedMessage,
+    { leg, headers, folder }: MarkedLeg,
+  ): Promise<StagedFile> {
+    const place = await this.maildirs.place(mailboxOf(leg, message.policy), folder);
+    const text = [toMailboxForm(headerBlock(headers)), toMailboxForm(message.wire)];
+    return stage(place, [mailboxHead(message, leg), ...text]);
   }
 }
 

@@ -19,6 +19,8 @@ export interface MtaOptions {
   /** Scratch that the process fills: Haraka's home. */
   readonly home: string;
   readonly queue: string;
+  /** On the same volume as the queue. */
+  readonly journal: string;
   readonly maildir: string;
   /** File on the volume of the queue; absent: the counts of the ledger are those of the process alone. */
   readonly ledger?: string;
@@ -54,6 +56,10 @@ export function mtaCommand(run: (options: MtaOptions) => Promise<void>): Command
     .requiredOption('--config <dir>', 'cold configuration, as the operator renders it')
     .requiredOption('--home <dir>', 'scratch directory; config and plugins in it are made anew at each start')
     .requiredOption('--queue <dir>', 'mail that is waiting to be delivered; belongs to one process only')
+    .requiredOption(
+      '--journal <dir>',
+      'mail until its first attempt is over; on the same volume as the queue',
+    )
     .requiredOption('--maildir <dir>', 'root of the mailboxes of domains that keep theirs here')
     .option('--ledger <file>', 'keeps by domain the counts of what nobody was told of; beside the queue')
     .option('--last-answers <file>', 'keeps over a restart why mail waits; beside the queue')

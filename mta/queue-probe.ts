@@ -26,7 +26,9 @@ export class QueueProbe {
     try {
       const handle = await open(this.path, 'w', 0o600);
       try {
-        await handle.write(probeBytes);
+        const { bytesWritten } = await handle.write(probeBytes);
+        // The last piece of a disk takes a part of it, and says so without an error.
+        if (bytesWritten < probeBytes.length) return false;
         await handle.sync();
       } finally {
         await handle.close();

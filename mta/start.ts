@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server as NetServer } from 'node:net';
 import { judgeConnect, judgeData, judgeMail, judgeRcpt } from '../policy/judge.ts';
 import { AccountUsage } from './account-usage.ts';
@@ -25,13 +25,12 @@ import { FreshMails } from './outbound/fresh-mail.ts';
 import { HandOver } from './outbound/hand-over.ts';
 import { PartnerTls } from './outbound/partner-tls.ts';
 import { addressFilter } from './outbound/public-address.ts';
-import { countQueueFiles } from './outbound/queue-file.ts';
+import { listQueue } from './outbound/queue-file.ts';
 import { readProxiesInFront } from './proxy-front.ts';
 import { trustProxies } from './proxy-peers.ts';
 import { Adoption } from './queue/adoption.ts';
 import { LastAnswers } from './queue/last-answers.ts';
 import { QueueDesk } from './queue/queue-desk.ts';
-import { parseQueueName } from './queue/queue-name.ts';
 import { QueueProbe } from './queue-probe.ts';
 import { RefusalLog } from './refusals.ts';
 import { type Parts, provideRuntime, type Runtime } from './runtime.ts';
@@ -90,10 +89,15 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
   });
   followClock(haraka.outbound.temp_fail_queue);
   const drain = new Drain(haraka);
-  const freshMails = new FreshMails(haraka.outbound);
+  const freshMails = await FreshMails.open({
+    outbound: haraka.outbound,
+    queueDirectory: options.queue,
+    journalDirectory: options.journal,
+    problem: (problem) => log.error({ event: 'queue', problem }, 'trouble with the journal'),
+  });
   const lastAnswers = await LastAnswers.open({
     file: options.lastAnswers,
-    queued: new Set((await readdir(options.queue)).flatMap((file) => parseQueueName(file)?.id ?? [])),
+    queued: new Set((await listQueue(options.queue)).map(({ id }) => id)),
     problem: (problem) =>
       log.error({ event: 'queue', problem }, 'the last answers are not kept over a restart'),
   });
@@ -101,6 +105,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     outbound: haraka.outbound,
     directory: options.queue,
     answers: lastAnswers,
+    settle: () => freshMails.settle(),
     draining: () => drain.draining,
     done: (verb, id) => log.info({ event: 'queue', verb, id }, 'done as the administrator asked'),
   });
@@ -203,8 +208,9 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
 
   const wanted = { smtp: options.smtp, submission: options.submission, submissions: options.submissions };
   const names = Object.entries(wanted).filter(([, address]) => address !== undefined);
-  metrics.legsFound(await countQueueFiles(options.queue));
+  metrics.legsFound(freshMails.count + (await listQueue(options.queue)).length);
   const servers = await startHaraka(haraka, names.length);
+  freshMails.resume();
   await certificates?.follow({
     changed: (certificate) => {
       serveCertificate(haraka, certificate);
@@ -265,6 +271,7 @@ async function end(
       directory: queue,
       peers: handOverTo,
       own: { host: http.host, port: own.httpPort },
+      settle: (file) => runtime.freshMails.settleOne(file),
       token: own.token,
       lastAnswer: (id) => runtime.lastAnswers.of(id),
       handedOver: (id) => {
@@ -279,8 +286,9 @@ async function end(
     await handOver.run(Date.now() + (graceSeconds + handOverSeconds) * 1000, settled);
   }
   const clean = await draining;
+  await runtime.freshMails.close();
   if (terminationLog !== undefined) {
-    const queued = await countQueueFiles(queue);
+    const queued = runtime.freshMails.count + (await listQueue(queue)).length;
     await writeFile(terminationLog, JSON.stringify({ queued })).catch((err: unknown) =>
       runtime.log.warn({ event: 'stop', queued, err }, 'nobody was told what stays in the queue'),
     );

@@ -36,7 +36,6 @@ export function sendEmail(runtime: Runtime, mail: HarakaMail): Outcome {
   const done = mail.next_cb;
   mail.next_cb = () => {
     release();
-    runtime.freshMails.forget(mail);
     done.call(mail);
   };
   return proceed;

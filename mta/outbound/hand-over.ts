@@ -35,6 +35,8 @@ interface HandOverParts {
   readonly peers: readonly PeerName[];
   /** Our own HTTP server, which such a name may lead to as well. */
   readonly own: ListenAddress;
+  /** Gives a mail its file, if it has none yet. */
+  readonly settle: (file: string) => Promise<void>;
   readonly token: string;
   readonly lastAnswer: (id: string) => Answer | undefined;
   readonly handedOver: (id: string) => void;
@@ -114,6 +116,7 @@ export class HandOver {
   private async offer(file: string): Promise<Offer> {
     const path = join(this.parts.directory, file);
     const id = parseQueueName(file)?.id ?? file;
+    await this.parts.settle(file);
     const bytes = await readFile(path);
     let offer: Offer = 'later';
     for (const peer of this.peers) {

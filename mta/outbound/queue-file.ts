@@ -4,7 +4,7 @@ import type { Address } from '@haraka/email-address';
 import * as z from 'zod';
 import { type Leg, leg as legSchema } from '../../bundle/leg.ts';
 import type { HarakaMail, HarakaOutbound } from '../haraka.ts';
-import { legId, parseQueueName } from '../queue/queue-name.ts';
+import { legId, parseQueueName, type QueueName } from '../queue/queue-name.ts';
 import { queueAddress } from './queue-address.ts';
 import type { StagedFile } from './staged-file.ts';
 
@@ -21,27 +21,35 @@ export interface QueuedMessage {
 
 const note = z.object({ leg: legSchema });
 
-/** How many mails lie in a queue. Its other files are left-overs and probes, whose names do not begin with a time. */
-export async function countQueueFiles(queueDirectory: string): Promise<number> {
-  return (await readdir(queueDirectory)).filter((name) => parseQueueName(name) !== undefined).length;
+/** The mails that lie in a queue. Its other files are left-overs and probes, whose names do not begin with a time. */
+export async function listQueue(queueDirectory: string): Promise<QueueName[]> {
+  return (await readdir(queueDirectory)).flatMap((name) => parseQueueName(name) ?? []);
 }
 
 /**
- * Where the queue file of a leg lies. Its name is Haraka's (arrival, next attempt, attempts, pid, ...), with the id of the leg in it:
+ * The name of the queue file of a leg. It is Haraka's (arrival, next attempt, attempts, pid, ...), with the id of the leg in it:
  * whoever looks for a mail finds it by its name.
  * @param order position of the leg among the legs of its message, from 1.
+ * @throws Error for an id that no name can have.
  */
-export function nextQueueFile(
+export function nextQueueName(
   outbound: Pick<HarakaOutbound, 'qfile'>,
-  queueDirectory: string,
   message: Pick<QueuedMessage, 'id'>,
   order: number,
-): StagedFile & { name: string } {
+): string {
   const name = outbound.qfile.name({ uid: legId(message.id, order) });
   // Haraka passes over a name that it cannot read, and the mail would lie there for ever.
   if (parseQueueName(name) === undefined) throw new Error(`${name} is no name of a queue file`);
+  return name;
+}
+
+/** Where a queue file lies, and where it is written. */
+export function placeInQueue(
+  outbound: Pick<HarakaOutbound, 'qfile'>,
+  queueDirectory: string,
+  name: string,
+): StagedFile {
   return {
-    name,
     // Files with this prefix are left-overs to Haraka: it deletes them when it starts.
     temporary: join(queueDirectory, `${outbound.qfile.platformDOT}${name}`),
     final: join(queueDirectory, name),

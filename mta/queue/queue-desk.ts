@@ -1,8 +1,9 @@
-import { readdir, rename } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { QueuedMail, QueueEnvelope, QueuePage, QueueResult, QueueVerb } from '../../bundle/queue.ts';
 import type { HarakaMail, HarakaOutbound } from '../haraka.ts';
 import { DirectorySync } from '../outbound/directory-sync.ts';
+import { listQueue } from '../outbound/queue-file.ts';
 import { problemOf } from '../problem.ts';
 import type { LastAnswers } from './last-answers.ts';
 import { dueName, heldName, parseQueueName, positionOf, type QueueName } from './queue-name.ts';
@@ -12,6 +13,8 @@ interface DeskParts {
   readonly outbound: HarakaOutbound;
   readonly directory: string;
   readonly answers: LastAnswers;
+  /** Gives every mail its file that has none yet. */
+  readonly settle: () => Promise<void>;
   readonly draining: () => boolean;
   /** Told of every order that was carried out: by its id, since addresses are not for the log. */
   readonly done: (verb: QueueVerb, id: string) => void;
@@ -176,7 +179,8 @@ export class QueueDesk {
 
   /** In the order of arrival. */
   private async names(): Promise<readonly QueueName[]> {
-    const names = (await readdir(this.parts.directory)).flatMap((file) => parseQueueName(file) ?? []);
+    await this.parts.settle();
+    const names = await listQueue(this.parts.directory);
     return names.toSorted((left, right) => (positionOf(left) < positionOf(right) ? -1 : 1));
   }
 

@@ -60,7 +60,8 @@ async function start(image: string, files: MtaProcess): Promise<MtaContainer> {
     .withCommand([
       'mta',
       ...['--policy', '/etc/postern/policy', '--config', '/etc/postern/config', '--home', '/tmp/haraka'],
-      ...['--queue', '/var/spool/postern/queue', '--maildir', '/var/spool/postern/maildir'],
+      ...['--queue', '/var/spool/postern/queue', '--journal', '/var/spool/postern/journal'],
+      ...['--maildir', '/var/spool/postern/maildir'],
       ...['--ledger', '/var/spool/postern/ledger.json'],
       ...['--smtp', `0.0.0.0:${smtpPort}`, '--http', `0.0.0.0:${httpPort}`],
     ])

@@ -126,7 +126,7 @@ export class PodRuntime {
           '--queue',
           at('queue'),
         ],
-        ...['--maildir', at('maildir'), '--ledger', at('ledger.json')],
+        ...['--journal', at('journal'), '--maildir', at('maildir'), '--ledger', at('ledger.json')],
         ...['--last-answers', at('last-answers.json')],
         ...['--token-file', join(at('token'), 'token')],
         ...['--smtp', `${address}:${smtpPort}`, '--http', `${address}:${httpPort}`],

@@ -89,48 +89,73 @@ function inOrder(calls: readonly Call[], steps: readonly [what: string, pattern:
 
 const quoted = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
-test('X13: each file of a message is written to the disk, renamed and its directory fsynced before 250: in the queue and in the mailbox', async () => {
-  await using sink = await startSink();
-  const archive = route('archive', sink.port);
-  const domain = domainPolicy('example.com', {
-    inboundRouting: [rule({ route: 'archive', alsoDeliverLocally: true })],
-  });
-  const { mta, calls } = await startTraced({ bundle: { ...bundleOf([domain]), routes: [archive] } });
+const accepted: [string, RegExp] = [
+  'the answer to the client',
+  new RegExp(`^${writes}\\(\\d+<(?:socket|TCP)\\b.*"250 2\\.0\\.0 .* = \\d+$`),
+];
+
+/** Sends one mail. @returns what the kernel was asked for until its sender had the answer. */
+async function traceOf(mta: MtaProcess, calls: () => Promise<Call[]>, data: string): Promise<Call[]> {
   const session = await mta.session();
-  const replies = await session.mail({ to: ['user@example.com'], data: message({}) });
+  const replies = await session.mail({ to: ['user@example.com'], data });
   expect(replies.at(-1)).toMatch(/^250 2\.0\.0 /);
-  const accepted: [string, RegExp] = [
-    'the answer to the client',
-    new RegExp(`^${writes}\\(\\d+<(?:socket|TCP)\\b.*"250 2\\.0\\.0 .* = \\d+$`),
-  ];
   await eventually(
     async () => (await calls()).some(({ text }) => accepted[1].test(text)),
     'the trace has the answer',
   );
+  return calls();
+}
 
-  const trace = await calls();
+interface Rename {
+  readonly from: string;
+  readonly to: string;
+}
+
+/** What became visible by a rename: files of the queue and of mailboxes. */
+function publishedIn(trace: readonly Call[], mta: MtaProcess): Rename[] {
   const renames = trace.flatMap(({ text }) => {
     const [, from, to] = /^rename\("([^"]+)", "([^"]+)"\) += 0$/.exec(text) ?? [];
     return from !== undefined && to?.startsWith(mta.directory) ? [{ from, to }] : [];
   });
-  const published = renames.filter(
+  return renames.filter(
     ({ from, to }) => basename(from).startsWith('__tmp__') || to.includes('/Maildir/new/'),
   );
-  expect(published.map(({ to }) => relative(mta.directory, dirname(to))).toSorted()).toEqual([
+}
+
+const of = (path: string) => `\\(\\d+<${quoted(path)}>`;
+
+/** A file that is safe: each write to it returns when the disk has it, as if fdatasync came after it. */
+const safelyRenamed = ({ from, to }: Rename): [string, RegExp][] => [
+  ['the open with O_DSYNC', new RegExp(`^openat\\("${quoted(from)}", [A-Z_|]*\\bO_DSYNC\\b.* = \\d+`)],
+  ['the write', new RegExp(`^${writes}${of(from)}.* = [1-9]\\d*$`)],
+  ['the rename', new RegExp(`^rename\\("${quoted(from)}", "${quoted(to)}"\\) += 0$`)],
+  ['fsync of its directory', new RegExp(`^fsync${of(dirname(to))}\\) += 0$`)],
+];
+
+const inRouteAndMailbox = (port: number) => {
+  const rules = {
+    maxMessageBytes: 10_000_000,
+    inboundRouting: [rule({ route: 'archive', alsoDeliverLocally: true })],
+  };
+  return { ...bundleOf([domainPolicy('example.com', rules)]), routes: [route('archive', port)] };
+};
+
+test('X13: a message is written to the disk before 250: in the journal, and in the mailbox renamed and its directory fsynced', async () => {
+  await using sink = await startSink();
+  const { mta, calls } = await startTraced({ bundle: inRouteAndMailbox(sink.port) });
+  const trace = await traceOf(mta, calls, message({}));
+  const published = publishedIn(trace, mta);
+  expect(published.map(({ to }) => relative(mta.directory, dirname(to)))).toEqual([
     'mail/example.com/user/Maildir/new',
-    'queue',
   ]);
-  for (const { from, to } of published) {
-    const of = (path: string) => `\\(\\d+<${quoted(path)}>`;
-    inOrder(trace, [
-      // Each write to it returns when the disk has it: as if fdatasync came after it.
-      ['the open with O_DSYNC', new RegExp(`^openat\\("${quoted(from)}", [A-Z_|]*\\bO_DSYNC\\b.* = \\d+`)],
-      ['the write', new RegExp(`^${writes}${of(from)}.* = [1-9]\\d*$`)],
-      ['the rename', new RegExp(`^rename\\("${quoted(from)}", "${quoted(to)}"\\) += 0$`)],
-      ['fsync of its directory', new RegExp(`^fsync${of(dirname(to))}\\) += 0$`)],
-      accepted,
-    ]);
-  }
+  for (const file of published) inOrder(trace, [...safelyRenamed(file), accepted]);
+  const journal = `${quoted(mta.journalDirectory)}/\\d+\\.journal`;
+  inOrder(trace, [
+    ['the open with O_DSYNC', new RegExp(`^openat\\("${journal}", [A-Z_|]*\\bO_DSYNC\\b.* = \\d+`)],
+    ['fsync of its directory', new RegExp(`^fsync${of(mta.journalDirectory)}\\) += 0$`)],
+    ['the write', new RegExp(`^${writes}\\(\\d+<${journal}>.* = [1-9]\\d*$`)],
+    accepted,
+  ]);
   // The mailbox is new: so are directories, and a mail in a directory that nobody finds is lost too.
   const made = trace.flatMap(({ text }) => {
     const [, path] = /^mkdir\("([^"]+)", \d+\) += 0$/.exec(text) ?? [];
@@ -143,4 +168,36 @@ test('X13: each file of a message is written to the disk, renamed and its direct
       ['fsync of its parent', new RegExp(`^fsync\\(\\d+<${quoted(dirname(path))}>\\) += 0$`)],
       accepted,
     ]);
+});
+
+test('X13: each file of a message that is too large for the journal is written, renamed and its directory fsynced before 250', async () => {
+  await using sink = await startSink();
+  const { mta, calls } = await startTraced({ bundle: inRouteAndMailbox(sink.port) });
+  const trace = await traceOf(mta, calls, message({ body: `${'x'.repeat(70)}\r\n`.repeat(20_000) }));
+  const published = publishedIn(trace, mta);
+  expect(published.map(({ to }) => relative(mta.directory, dirname(to))).toSorted()).toEqual([
+    'mail/example.com/user/Maildir/new',
+    'queue',
+  ]);
+  for (const file of published) inOrder(trace, [...safelyRenamed(file), accepted]);
+});
+
+test('X13: mail that is put off has a file that is on the disk before the journal lets go of it', async () => {
+  await using sink = await startSink({ behaviour: { mail: () => '451 4.3.0 later' } });
+  const { mta, calls } = await startTraced({ bundle: inRouteAndMailbox(sink.port) });
+  await traceOf(mta, calls, message({}));
+  const released: [string, RegExp] = [
+    'the mark in the journal',
+    new RegExp(
+      `^p?write(?:64)?\\(\\d+<${quoted(mta.journalDirectory)}/\\d+\\.journal>, "\\\\0", 1, \\d+\\) += 1$`,
+    ),
+  ];
+  await eventually(
+    async () => (await calls()).some(({ text }) => released[1].test(text)),
+    'the journal has let go of it',
+  );
+  const trace = await calls();
+  const filed = publishedIn(trace, mta).filter(({ to }) => dirname(to) === mta.queueDirectory);
+  expect(filed).toHaveLength(1);
+  for (const file of filed) inOrder(trace, [...safelyRenamed(file), released]);
 });

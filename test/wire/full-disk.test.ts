@@ -16,19 +16,20 @@ const run = promisify(execFile);
 const root = process.getuid?.() === 0;
 
 let directory: string;
-let queue: string;
+/** Where queue and journal lie. */
+let volume: string;
 let mta: MtaProcess;
 let sink: Sink;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'postern-disk-'));
-  queue = join(directory, 'queue');
-  await mkdir(queue);
+  volume = join(directory, 'volume');
+  await mkdir(volume);
   sink = await startSink();
 });
 afterEach(async () => {
   await mta[Symbol.asyncDispose]();
   await sink[Symbol.asyncDispose]();
-  if (root) await run('umount', [queue]).catch(() => undefined);
+  if (root) await run('umount', [volume]).catch(() => undefined);
   await rm(directory, { recursive: true, force: true });
 });
 
@@ -41,7 +42,7 @@ const start = async () => {
     maxMessageBytes: 10_000_000,
     mailbox: { kind: 'Route', route: 'store' },
   });
-  mta = await startMta({ bundle: { ...bundleOf([domain]), routes: [store] }, queue });
+  mta = await startMta({ bundle: { ...bundleOf([domain]), routes: [store] }, queue: join(volume, 'queue') });
 };
 
 /** Sends one mail; the reply at the end of its data. */
@@ -61,19 +62,20 @@ const files = async () => (await mta.queued()).filter((name) => !name.includes('
 
 const readyReason = async () => (await mta.state()).readyReason;
 
-/** Makes the queue refuse more mail; returns how to mend it. Root is not stopped by permissions, but may mount a small disk. */
+/** Makes queue and journal refuse more mail; returns how to mend it. Root is not stopped by permissions, but may mount a small disk. */
 async function fill(): Promise<() => Promise<unknown>> {
   if (!root) {
-    await chmod(queue, 0o500);
-    return () => chmod(queue, 0o700);
+    const folders = [mta.queueDirectory, mta.journalDirectory];
+    for (const folder of folders) await chmod(folder, 0o500);
+    return () => Promise.all(folders.map((folder) => chmod(folder, 0o700)));
   }
-  const filler = join(queue, 'error.filler');
+  const filler = join(volume, 'filler');
   await writeFile(filler, Buffer.alloc(2_097_152)).catch(() => undefined);
   return () => rm(filler);
 }
 
 test('X14: a full or read-only queue gives 451, never 550 or 250; readiness falls, and all is well again without a restart', async () => {
-  if (root) await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', queue]);
+  if (root) await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', volume]);
   await start();
   expect(await sendOne()).toMatch(/^250 /);
   await eventually(async () => (await files()).length === 0, 'delivered while there is room');
@@ -89,7 +91,7 @@ test('X14: a full or read-only queue gives 451, never 550 or 250; readiness fall
 });
 
 test('X14: a message that is too large for what is left leaves nothing behind', async () => {
-  if (root) await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', queue]);
+  if (root) await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', volume]);
   await start();
   const mend = root ? async () => undefined : await fill();
   // Two legs of 600 kB: one would fit.
@@ -103,9 +105,11 @@ test('X14: a message that is too large for what is left leaves nothing behind', 
 
 test('X14: a queue that is gone gives 451', async () => {
   await start();
-  await rm(queue, { recursive: true });
+  expect(await sendOne()).toMatch(/^250 /);
+  const folders = [mta.queueDirectory, mta.journalDirectory];
+  for (const folder of folders) await rm(folder, { recursive: true });
   expect(await sendOne()).toMatch(/^45[12] 4\.3\.0 /);
-  await mkdir(queue);
+  for (const folder of folders) await mkdir(folder);
   expect(await sendOne()).toMatch(/^250 /);
   recordFaults(1);
 });

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { PolicyBundle, SecretBundle } from '../../bundle/policy-bundle.ts';
 import { type MtaState, mtaState } from '../../bundle/state.ts';
+import { readSegment } from '../../mta/outbound/journal-record.ts';
 import { parseMtaSettings } from '../../operator/api/mta-settings.ts';
 import { writeVolume } from '../../operator/platform/standalone/atomic-volume.ts';
 import { renderHarakaFiles } from '../../operator/render/haraka-files.ts';
@@ -49,6 +50,8 @@ export class MtaProcess {
   readonly directory: string;
   readonly lines: string[] = [];
   readonly queueDirectory: string;
+  /** On the volume of the queue. */
+  readonly journalDirectory: string;
   private readonly options: MtaTestOptions;
   private child: ChildProcess | undefined;
   private addresses: ReadonlyMap<string, { host: string; port: number }> = new Map();
@@ -58,6 +61,7 @@ export class MtaProcess {
     this.directory = directory;
     this.options = options;
     this.queueDirectory = options.queue ?? join(directory, 'queue');
+    this.journalDirectory = join(this.queueDirectory, '..', 'journal');
   }
 
   get pid(): number {
@@ -84,6 +88,8 @@ export class MtaProcess {
         ...[
           '--queue',
           this.queueDirectory,
+          '--journal',
+          this.journalDirectory,
           '--maildir',
           path('mail'),
           '--ledger',
@@ -231,9 +237,22 @@ export class MtaProcess {
     return Promise.all(names.map((name) => readFile(join(directory, name), 'latin1')));
   }
 
-  /** Files in the queue. */
+  /** Files in the queue, and mails that have none yet. */
   async queued(): Promise<string[]> {
-    return readdir(this.queueDirectory).catch(() => []);
+    // First the journal: what leaves it meanwhile is in the queue by then.
+    const fresh = await this.journalled();
+    const files = await readdir(this.queueDirectory).catch(() => []);
+    return [...new Set([...fresh, ...files])];
+  }
+
+  /** Names of the mails that lie in the journal alone. */
+  async journalled(): Promise<string[]> {
+    const segments = await readdir(this.journalDirectory).catch(() => []);
+    const bytes = segments.map((name) =>
+      readFile(join(this.journalDirectory, name)).catch(() => Buffer.alloc(0)),
+    );
+    const found = (await Promise.all(bytes)).map((segment) => readSegment(segment)?.legs ?? []);
+    return found.flat().map(({ name }) => name);
   }
 
   /** Sends a signal and waits for the end. @returns the exit code, or the signal that ended it. */

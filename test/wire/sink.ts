@@ -16,7 +16,7 @@ export interface SinkBehaviour {
   /** Reply to a recipient, such as `550 5.1.1 no`. */
   readonly rcpt?: (recipient: string) => string | undefined;
   /** Reply to the sender. */
-  readonly mail?: (sender: string) => string | undefined;
+  readonly mail?: (sender: string) => string | undefined | Promise<string | undefined>;
   /** Reply at the end of the data; for LMTP asked for each recipient. */
   readonly data?: (recipient: string) => string | undefined;
   /** Milliseconds before the end of the data is answered. */
@@ -57,7 +57,7 @@ export async function startSink(
     ...options.server,
     onMailFrom(address, session, done) {
       note(session, 'MAIL');
-      done(failure(sink.behaviour.mail?.(address.address)));
+      Promise.resolve(sink.behaviour.mail?.(address.address)).then((answer) => done(failure(answer)), done);
     },
     onRcptTo(address, _session, done) {
       done(failure(sink.behaviour.rcpt?.(address.address)));

@@ -250,10 +250,10 @@ export class Standalone {
   }
 
   private command(listen: ListenAddresses): readonly string[] {
-    const { policy, config, home, queue, maildir, ledger, lastAnswers, token } = this.paths;
+    const { policy, config, home, queue, journal, maildir, ledger, lastAnswers, token } = this.paths;
     const tls = this.options.tls ?? this.paths.tls;
     const files = { ledger, 'last-answers': lastAnswers, 'token-file': token };
-    const folders = { policy, config, home, queue, maildir, tls, ...files };
+    const folders = { policy, config, home, queue, journal, maildir, tls, ...files };
     const flags = Object.entries({ ...folders, ...listen }).flatMap(([name, value]) => [`--${name}`, value]);
     const proxies =
       this.options.proxyFrom.length === 0 ? [] : ['--proxy-from', this.options.proxyFrom.join(',')];

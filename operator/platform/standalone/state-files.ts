@@ -23,6 +23,7 @@ export function statePaths(root: string, mta: string) {
     config: join(home, 'config'),
     home: join(home, 'home'),
     queue: join(home, 'queue'),
+    journal: join(home, 'journal'),
     maildir: join(home, 'mail'),
     ledger: join(home, 'ledger.json'),
     lastAnswers: join(home, 'last-answers.json'),
