@@ -47,19 +47,20 @@ function takePlace(runtime: Runtime, mail: HarakaMail): (() => void) | undefined
   if (leg?.hop.kind !== 'Route') return () => undefined;
   const own = runtime.bundles.current?.routes.get(leg.hop.route)?.connection.maxConcurrent;
   const limit = Math.min(own ?? Number.POSITIVE_INFINITY, runtime.settings.perDestinationConcurrency);
-  return concurrency.take(leg.hop.route, limit, () => wake(runtime, mail));
+  return concurrency.take(leg.hop.route, limit, mail, () => wake(runtime, mail));
 }
 
-/** Takes a mail out of the waiting room that Haraka put it into, and starts it. */
-function wake({ haraka }: Runtime, mail: HarakaMail): void {
+/** Takes a mail out of the waiting room that Haraka put it into, and starts it. @returns false if it is not there any more. */
+function wake({ haraka }: Runtime, mail: HarakaMail): boolean {
   const { temp_fail_queue, delivery_queue } = haraka.outbound;
   try {
     temp_fail_queue.discard(mail.filename);
   } catch {
-    // It is not there any more: its time had come by itself.
-    return;
+    // Its time had come by itself, or the administrator has taken it.
+    return false;
   }
   delivery_queue.push(mail);
+  return true;
 }
 
 /** Where this attempt goes: the leg names a Route, the policy of this moment says what it is (R2, R9). */

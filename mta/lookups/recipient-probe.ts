@@ -112,7 +112,10 @@ export class RecipientProbe {
     let release: (() => void) | undefined;
     while (release === undefined) {
       const free = Promise.withResolvers<void>();
-      release = this.places.take(route.name, limit, free.resolve);
+      release = this.places.take(route.name, limit, signal, () => {
+        free.resolve();
+        return true;
+      });
       if (release === undefined) await free.promise;
     }
     const left = (this.waiting.get(route.name) ?? 1) - 1;

@@ -152,10 +152,16 @@ test('A1, B8: a changed list acts on the next recipient of an open session', asy
 });
 
 test('B5: an entry stops acting when its time has come, without a new policy', async () => {
-  const until = Math.floor(Date.now() / 1000) + 2;
-  const lists = [list('short', ['192.0.2.50'], { '192.0.2.50': until })];
-  await mta.loadPolicy(bundleOf([domainPolicy(one, { access: { allow: [], block: ['short'] } })], lists));
-  expect(await answers('192.0.2.50', `user@${one}`)).toEqual(['550 5.7.1']);
+  let until = 0;
+  let before: readonly string[] = [];
+  // On a busy machine the entry may have ended before anybody could ask.
+  for (let seconds = 2; Date.now() / 1000 >= until; seconds *= 2) {
+    until = Math.floor(Date.now() / 1000) + seconds;
+    const lists = [list('short', ['192.0.2.50'], { '192.0.2.50': until })];
+    await mta.loadPolicy(bundleOf([domainPolicy(one, { access: { allow: [], block: ['short'] } })], lists));
+    before = await answers('192.0.2.50', `user@${one}`);
+  }
+  expect(before).toEqual(['550 5.7.1']);
   await eventually(
     async () => (await answers('192.0.2.50', `user@${one}`))[0] === '250 2.1.5',
     'the entry expires',

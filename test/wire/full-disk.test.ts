@@ -103,6 +103,23 @@ test('X14: a message that is too large for what is left leaves nothing behind', 
   recordFaults(1);
 });
 
+test('X14: what a killed process has left is delivered although the disk is full, and makes room', async () => {
+  if (root) await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', volume]);
+  const closed = Promise.withResolvers<undefined>();
+  sink.behaviour = { mail: () => closed.promise };
+  await start();
+  expect(await sendOne(100_000)).toMatch(/^250 /);
+  await mta.end('SIGKILL');
+  const mend = await fill();
+  sink.behaviour = {};
+  await mta.start();
+  await eventually(() => sink.mails.length === 2, 'delivered');
+  await eventually(async () => (await files()).length === 0, 'nothing is left');
+  closed.resolve(undefined);
+  await mend();
+  recordFaults(1);
+});
+
 test('X14: a queue that is gone gives 451', async () => {
   await start();
   expect(await sendOne()).toMatch(/^250 /);

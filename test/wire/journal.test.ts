@@ -35,7 +35,12 @@ beforeEach(async () => {
   const store = route('store', sink.port, { connection: { maxConcurrent: 1, timeoutSeconds: 60 } });
   mta = await startMta({
     bundle: {
-      ...bundleOf([domainPolicy('example.com', { mailbox: { kind: 'Route', route: 'store' } })]),
+      ...bundleOf([
+        domainPolicy('example.com', {
+          maxMessageBytes: 2_000_000,
+          mailbox: { kind: 'Route', route: 'store' },
+        }),
+      ]),
       routes: [store],
     },
     token,
@@ -122,4 +127,18 @@ test('whoever looks at the queue sees it, and orders are carried out', async () 
   await eventually(async () => (await queueOf()).length === 1, 'all others leave');
   expect((await queueOf()).map(({ id, state }) => [id, state])).toEqual([[first.id, 'Held']]);
   expect(sink.mails).toHaveLength(subjects.length - 1);
+});
+
+test('what is more than may lie in memory has files from the start, and leaves as well', async () => {
+  const body = `${'x'.repeat(998)}\r\n`.repeat(1_000);
+  const session = await mta.session();
+  for (let number = 0; number < 36; number += 1) {
+    const data = message({ subject: `large ${number}`, body });
+    expect((await session.mail({ to: ['user@example.com'], data })).at(-1)).toMatch(/^250 /);
+  }
+  expect((await files()).length).toBeGreaterThanOrEqual(3);
+  expect((await mta.journalled()).length).toBeGreaterThanOrEqual(30);
+  open();
+  await eventually(async () => (await mta.queued()).length === 0, 'all of it leaves');
+  expect(sink.mails).toHaveLength(subjects.length + 36);
 });
