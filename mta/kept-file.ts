@@ -35,9 +35,7 @@ export class KeptFile {
   /** What is kept has changed. */
   changed(): void {
     this.isKept = false;
-    this.writing ??= this.follow().finally(() => {
-      this.writing = undefined;
-    });
+    this.writing ??= this.follow();
   }
 
   /** Writes what is not written yet. Never throws. */
@@ -53,6 +51,8 @@ export class KeptFile {
       await this.write();
       await delay(this.parts.everyMs, undefined, { signal, ref: false }).catch(() => undefined);
     }
+    // In the same step as the last look at what has changed.
+    this.writing = undefined;
   }
 
   private async write(): Promise<void> {
