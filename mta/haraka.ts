@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import type { Server as NetServer } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
 import type { Address } from '@haraka/email-address';
+import { spareWork } from './spared-work.ts';
 
 /** The parts of Haraka 3.3.4 that Postern touches. Haraka ships no types; what is private is listed in private-api.ts. */
 
@@ -208,7 +209,14 @@ export function loadHaraka(home: string): Haraka {
   const haraka = loadStockHaraka(home);
   readClockAnew(fromHaraka('./outbound/queue.js'));
   noteUnreached(fromHaraka('./outbound/client_pool.js'));
-  answerOnce(fromHaraka('haraka-config'), fromHaraka('node:os'));
+  spareWork({
+    config: fromHaraka('haraka-config'),
+    os: fromHaraka('node:os'),
+    logger: fromHaraka('./logger.js'),
+    constants: fromHaraka('haraka-constants'),
+    resultStore: fromHaraka('haraka-results'),
+    logging: [haraka.connectionClass, haraka.outbound.HMailItem],
+  });
   return haraka;
 }
 
@@ -251,29 +259,6 @@ function noteUnreached(pool: {
 
 /** From where Haraka stands: its libraries must be the very ones that it uses. */
 const fromHaraka = createRequire(createRequire(import.meta.url).resolve('haraka/package.json'));
-
-/** Files that Haraka reads, and copies deeply, for each connection and transaction; they do not change while it runs. */
-const readOnce: ReadonlySet<string> = new Set(['me', 'results.ini']);
-
-/**
- * Haraka asks the system for its host name with each reply, and its configuration for these files several times in each
- * connection: together as much work as all judgements of a message. Both are asked once.
- */
-function answerOnce(
-  config: { get(name: string, ...how: unknown[]): unknown },
-  os: { hostname(): string },
-): void {
-  const host = os.hostname();
-  os.hostname = () => host;
-  const read = config.get;
-  const known = new Map<string, unknown>();
-  config.get = function (name, ...how) {
-    if (known.has(name)) return known.get(name);
-    const value = read.call(this, name, ...how);
-    if (readOnce.has(name)) known.set(name, value);
-    return value;
-  };
-}
 
 /**
  * Haraka notes the time at which it reads its queue, and when deferred mail is due it subtracts that time from the due one a second

@@ -47,7 +47,12 @@ export const privateApi = {
   'next attempt in the name of a queue file':
     'queue/queue-name.ts: held mail is due in the year 9999, also after a restart',
   'config.get(name), os.hostname()':
-    'haraka.ts answers from memory what Haraka asks for with each connection and reply',
+    'spared-work.ts answers from memory what Haraka asks for with each connection and reply',
+  'constants.translate(value)': 'spared-work.ts remembers the names: Haraka lists its table for each of them',
+  'logger.loglevel, levels, connection.log<level>, hmail.log<level>':
+    'spared-work.ts empties the methods of levels that log.ini has turned off',
+  'results.add(plugin, result), push':
+    'spared-work.ts keeps none: nothing of Haraka reads them, and no plugin that Postern loads',
   'outbound.init_queue()': 'haraka.ts waits for it before the process calls itself ready',
   'outbound queue.cur_time':
     'haraka.ts makes it the present time: deferred mail would be late after a restart (HT8)',

@@ -60,6 +60,36 @@ function isReadOnce(name: string): boolean {
   return config.get(name) === first;
 }
 
+/** What is to be logged is logged, and the rest of a result goes nowhere. */
+function resultsAreLoggedOnly(): boolean {
+  const ResultStore = fromHaraka('haraka-results');
+  const logged: unknown[] = [];
+  const results = new ResultStore({ logerror: (...what: unknown[]) => logged.push(what) });
+  results.add({ name: 'one' }, { pass: 'a' });
+  results.push({ name: 'one' }, { list: 'a' });
+  results.add({ name: 'one' }, { err: 'broken' });
+  return logged.length === 1 && JSON.stringify(results.get('one')?.pass) === '[]';
+}
+
+/** At level `warn` a warning is formatted and written, and a notice costs nothing. */
+function lowLevelsAreEmpty(): boolean {
+  const logger = fromHaraka('./logger.js');
+  const empty = (name: string) => /^\(\) => undefined$/.test(String(Reflect.get(connection, name)));
+  return (
+    logger.levels.WARN === logger.loglevel &&
+    ['lognotice', 'loginfo', 'logdebug', 'logprotocol', 'logdata'].every(empty) &&
+    !['logwarn', 'logerror', 'logcrit'].some(empty) &&
+    String(Reflect.get(mail, 'lognotice')) === String(Reflect.get(connection, 'lognotice'))
+  );
+}
+
+/** Outcomes keep their names. */
+function outcomesHaveNames(): boolean {
+  const constants = fromHaraka('haraka-constants');
+  const names = () => [constants.cont, constants.ok, constants.denysoft, 4711].map(constants.translate);
+  return names().join() === 'CONT,OK,DENYSOFT,UNKNOWN';
+}
+
 const has: Record<keyof typeof privateApi, boolean> = {
   'connection.accumulate_data(line)': takes(connection.accumulate_data, 1),
   'transaction.message_stream.destroy()': takes(createTransaction('x', {}).message_stream.destroy, 0),
@@ -131,6 +161,11 @@ const has: Record<keyof typeof privateApi, boolean> = {
     /exports\.config\.get\('me'\)/.test(String(fromHaraka('haraka-net-utils').get_primary_host_name)) &&
     /os\.hostname\(\)/.test(String(connection.respond)) &&
     isReadOnce('results.ini'),
+  'constants.translate(value)':
+    outcomesHaveNames() && /constants\.translate\(retval\)/.test(String(haraka.connectionClass)),
+  'logger.loglevel, levels, connection.log<level>, hmail.log<level>': lowLevelsAreEmpty(),
+  'results.add(plugin, result), push':
+    resultsAreLoggedOnly() && !/results\.(?:get|has|collate)\(/.test(String(haraka.connectionClass)),
   'outbound.init_queue()': /outbound\.init_queue\(\)/.test(
     String(Reflect.get(haraka.server, 'init_master_respond')),
   ),
