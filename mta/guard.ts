@@ -16,7 +16,6 @@ export type Hook<Target, Params> = (
 /** What a hook's failure does, and where it is told. */
 export interface GuardSettings {
   readonly haraka: Pick<Haraka, 'constants' | 'dsn'>;
-  /** Must be shorter than Haraka's plugin timeout, which answers without a reference. */
   readonly deadlineMs: number;
   readonly report: (failure: { hook: string; ref: string; problem: string; error?: unknown }) => void;
   /** Instead of 451 4.3.0, for hooks whose answer Haraka reads in another way. */
@@ -34,37 +33,34 @@ export function internalFailure(ref: string): Outcome {
  * reference that the client sees. `next` is called exactly once.
  */
 export function guard<Target, Params>(name: string, hook: Hook<Target, Params>, settings: GuardSettings) {
-  const { haraka, report } = settings;
+  const { haraka, deadlineMs, report, onFailure = internalFailure } = settings;
+  const failed = (problem: string, error?: unknown): Outcome => {
+    const ref = randomBytes(5).toString('hex').slice(0, 8).toUpperCase();
+    report({ hook: name, ref, problem, error });
+    return onFailure(ref);
+  };
   return (next: Next, target: Target, params: Params): void => {
     const deadline = { expired: false };
-    let answered = false;
-    const answer = (outcome: Outcome) => {
-      if (answered) return;
-      answered = true;
-      next(...toNext(haraka, outcome));
-    };
-    const fail = (problem: string, error?: unknown) => {
-      const ref = randomBytes(5).toString('hex').slice(0, 8).toUpperCase();
-      deadline.expired = true;
-      report({ hook: name, ref, problem, error });
-      answer((settings.onFailure ?? internalFailure)(ref));
-    };
     let outcome: Outcome | Promise<Outcome>;
     try {
       outcome = hook(target, params, deadline);
     } catch (error) {
-      fail('exception', error);
-      return;
+      deadline.expired = true;
+      outcome = failed('exception', error);
     }
     if (!(outcome instanceof Promise)) {
-      answer(outcome);
+      next(...toNext(haraka, outcome));
       return;
     }
-    const timer = setTimeout(() => fail(`no answer within ${settings.deadlineMs} ms`), settings.deadlineMs);
+    const fail = (problem: string, error?: unknown) => {
+      deadline.expired = true;
+      next(...toNext(haraka, failed(problem, error)));
+    };
+    const timer = setTimeout(() => fail(`no answer within ${deadlineMs} ms`), deadlineMs);
     outcome.then(
       (value) => {
         clearTimeout(timer);
-        if (!deadline.expired) answer(value);
+        if (!deadline.expired) next(...toNext(haraka, value));
       },
       (error: unknown) => {
         clearTimeout(timer);

@@ -61,6 +61,8 @@ export async function fillHome(
     // Says nothing; but Haraka looks for it again for each result of each session until it is there.
     'results.ini': '[main]\n',
     queue_dir: resolve(options.queue),
+    // The guard has deadlines of its own (guard.ts); Haraka's would be a timer for each hook, also for those that answer at once.
+    [`${pluginName}.timeout`]: '0\n',
   };
   for (const [name, text] of Object.entries(own)) await writeFile(join(config, name), text, { mode: 0o600 });
   await writePlugin(options.home);

@@ -22,7 +22,7 @@ import { envelopeOf, sessionOf } from './session.ts';
 
 /** Before everybody else. */
 const priority = -100;
-/** Filing waits for the disk. Shorter than plugin_timeout, which the operator renders as 120 s. */
+/** Filing waits for the disk. */
 const filingDeadlineMs = 90_000;
 
 /** Haraka's entry: it calls this with the plugin as `this`, and reads nothing else from the module. */

@@ -53,6 +53,8 @@ export const privateApi = {
     'spared-work.ts empties the methods of levels that log.ini has turned off',
   'results.add(plugin, result), push':
     'spared-work.ts keeps none: nothing of Haraka reads them, and no plugin that Postern loads',
+  'config/<plugin>.timeout':
+    "home.ts: 0, no timer of Haraka's around each hook: the guard has its own deadline",
   'outbound.init_queue()': 'haraka.ts waits for it before the process calls itself ready',
   'outbound queue.cur_time':
     'haraka.ts makes it the present time: deferred mail would be late after a restart (HT8)',

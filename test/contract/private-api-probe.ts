@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +7,8 @@ import type { privateApi } from '../../mta/private-api.ts';
 
 /** Prints, for each private API, whether the installed Haraka has it in the shape that is used. */
 const home = mkdtempSync(join(tmpdir(), 'postern-probe-'));
+mkdirSync(join(home, 'config'));
+writeFileSync(join(home, 'config', 'untimed.timeout'), '0\n');
 const haraka = loadHaraka(home);
 const fromHaraka = createRequire(createRequire(import.meta.url).resolve('haraka/package.json'));
 const { createTransaction } = fromHaraka('./transaction.js');
@@ -58,6 +60,16 @@ function isReadOnce(name: string): boolean {
   const config = fromHaraka('haraka-config');
   const first = config.get(name);
   return config.get(name) === first;
+}
+
+/** No timer for the hooks of a plugin whose file says 0. */
+function zeroMeansNoTimer(): boolean {
+  const plugins = fromHaraka('./plugins.js');
+  return (
+    new plugins.Plugin('untimed').timeout === 0 &&
+    new plugins.Plugin('other').timeout === 30 &&
+    /item\[0\]\.timeout\) \{\s*timeout_id = setTimeout/.test(String(plugins.run_next_hook))
+  );
 }
 
 /** What is to be logged is logged, and the rest of a result goes nowhere. */
@@ -166,6 +178,7 @@ const has: Record<keyof typeof privateApi, boolean> = {
   'logger.loglevel, levels, connection.log<level>, hmail.log<level>': lowLevelsAreEmpty(),
   'results.add(plugin, result), push':
     resultsAreLoggedOnly() && !/results\.(?:get|has|collate)\(/.test(String(haraka.connectionClass)),
+  'config/<plugin>.timeout': zeroMeansNoTimer(),
   'outbound.init_queue()': /outbound\.init_queue\(\)/.test(
     String(Reflect.get(haraka.server, 'init_master_respond')),
   ),
