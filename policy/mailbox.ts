@@ -17,7 +17,10 @@ const longestPath = 512;
 
 const atom = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
 const dotAtom = new RegExp(`^${atom}(?:\\.${atom})*$`);
-const label = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
+const label = '[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?';
+const domainName = new RegExp(`^${label}(?:\\.${label})*$`);
+/** Anything but the printable characters of ASCII. */
+const unprintable = /[^ -~]/;
 const literal = /^\[[\x21-\x5a\x5e-\x7e]{1,64}\]$/;
 
 /**
@@ -26,8 +29,7 @@ const literal = /^\[[\x21-\x5a\x5e-\x7e]{1,64}\]$/;
  */
 export function parsePath(text: string): Path {
   if (text === '') return { kind: 'null' };
-  if (/\p{Cc}/u.test(text)) return { kind: 'invalid', why: 'control' };
-  if (/[^ -~]/.test(text)) return { kind: 'invalid', why: 'nonAscii' };
+  if (unprintable.test(text)) return { kind: 'invalid', why: /\p{Cc}/u.test(text) ? 'control' : 'nonAscii' };
   if (text.startsWith('@')) return { kind: 'invalid', why: 'sourceRoute' };
   if (text.toLowerCase() === 'postmaster') {
     return { kind: 'mailbox', mailbox: { localPart: text, domain: '' } };
@@ -50,9 +52,9 @@ export function parseMailbox(text: string): Mailbox | undefined {
 export function parseDomain(text: string): string | undefined {
   if (literal.test(text)) return text.toLowerCase();
   // Before lower case is made: that of the Kelvin sign is an ASCII k.
-  if (/[^ -~]/.test(text)) return undefined;
+  if (unprintable.test(text)) return undefined;
   const name = canonicalDomain(text);
-  return name.length <= 253 && name.split('.').every((part) => label.test(part)) ? name : undefined;
+  return name.length <= 253 && domainName.test(name) ? name : undefined;
 }
 
 /** How names of domains are compared: lower case, one trailing dot does not count. */

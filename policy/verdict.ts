@@ -32,22 +32,27 @@ function refused(reply: ReplyCase, because: Because, trace: Refused['trace']): R
  */
 export function accept(recipients: readonly string[], audit?: () => Result | undefined): Accept {
   return ({ notes, trace }) => {
-    const legs = notes.legs ?? [];
+    const { legs = [], marked = [] } = notes;
     const would = audit?.()?.end;
     return {
       verdict: 'accept',
       ...(notes.allowed && { because: notes.allowed }),
       messageKey: notes.messageKey ?? '',
-      legs: legs.flat(),
+      legs: joined(legs),
       recipients: recipients.map((recipient, i) => ({ recipient, legs: legs[i] ?? [] })),
       junk: notes.junk ?? new Map(),
-      marked: notes.marked?.flat() ?? [],
+      marked: joined(marked),
       headers: notes.headers ?? [],
       allowed: notes.allowed !== undefined,
       audited: would?.outcome === 'reject' ? [{ reply: replyOf(would.reply), because: would.because }] : [],
       trace,
     };
   };
+}
+
+/** Most messages have one recipient. */
+function joined<T>(lists: readonly (readonly T[])[]): readonly T[] {
+  return lists.length > 1 ? lists.flat() : (lists[0] ?? []);
 }
 
 function replyOf(name: ReplyCase): Reply {
