@@ -29,6 +29,14 @@ test('the wire form is the bytes as they came, and the size does not count dot-s
   expect(message.size).toBe(text.length - 1);
 });
 
+test('fields that are left out take all their lines with them, and what comes later is there', () => {
+  const message = received('A: b\r\nX: y\r\n z\r\nC: d\r\n\r\nX: body\r\n');
+  const wire = () => message.toWire((name) => name === 'X').toString();
+  expect(wire()).toBe('A: b\r\nC: d\r\n\r\nX: body\r\n');
+  message.add(Buffer.from('late\r\n'));
+  expect(wire()).toBe('A: b\r\nC: d\r\n\r\nX: body\r\nlate\r\n');
+});
+
 test('headers end at the empty line and are unfolded', () => {
   const message = received('A: b\r\n c\r\nB:\r\n\r\nC: d\r\n');
   expect(message.headers()).toEqual([

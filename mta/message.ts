@@ -33,6 +33,8 @@ export class Message {
   /** The header as it was read, and of how many lines: it is asked several times for the same message. */
   private read: { lines: number; blocks: readonly HeaderBlock[]; fields: readonly HeaderField[] } | undefined;
 
+  private joined: { lines: number; bytes: Buffer } | undefined;
+
   /** @param maxBytes beyond this size lines are counted and dropped: the message will be refused anyway. */
   constructor(maxBytes: number) {
     this.maxBytes = maxBytes;
@@ -60,18 +62,23 @@ export class Message {
     return this.size > this.maxBytes;
   }
 
-  /** Looks for NUL in the whole message, which is joined for that. */
+  /** Looks for NUL in the whole message. */
   scanForNul(): void {
-    if (this.smuggling === 'none' && Buffer.concat(this.lines).indexOf(0) !== -1) this.smuggling = 'nul';
+    if (this.smuggling === 'none' && this.whole().includes(0)) this.smuggling = 'nul';
   }
 
   /**
    * The message as SMTP carries it, dot-stuffed, without the final dot.
    * @param drop header fields for which it is true are left out, with all their lines. So are lines that continue a field which
    * is not there: they would continue ours.
+   * @returns not to be written to: it may be what others get too.
    */
   toWire(drop: FieldTest): Buffer {
-    return Buffer.concat(this.linesWithout(drop));
+    const { blocks } = this.header();
+    const kept = keptBlocks(blocks, drop);
+    if (kept.length === blocks.length) return this.whole();
+    const length = blocks.reduce((sum, { lines }) => sum + bytesOf(lines), 0);
+    return Buffer.concat([...kept.flatMap(({ lines }) => lines), this.whole().subarray(length)]);
   }
 
   /** The octets that the author signed: without dot-stuffing. Parameters as for `toWire`. */
@@ -86,14 +93,12 @@ export class Message {
 
   /** A header that nobody can want to read; a second From could hide at its end. */
   get headerTooLarge(): boolean {
-    return this.headerLines().reduce((sum, { length }) => sum + length, 0) > maxHeaderBytes;
+    return bytesOf(this.headerLines()) > maxHeaderBytes;
   }
 
   private linesWithout(drop: FieldTest): readonly Buffer[] {
     const { blocks } = this.header();
-    const isKept = ({ field, lines: [first] }: HeaderBlock) =>
-      field === undefined ? !continues(first) : !drop(...field);
-    const kept = blocks.filter(isKept);
+    const kept = keptBlocks(blocks, drop);
     if (kept.length === blocks.length) return this.lines;
     const length = blocks.reduce((sum, { lines }) => sum + lines.length, 0);
     return [...kept.flatMap(({ lines }) => lines), ...this.lines.slice(length)];
@@ -106,6 +111,13 @@ export class Message {
       this.read = { lines, blocks, fields: blocks.flatMap(({ field }) => (field ? [field] : [])) };
     }
     return this.read;
+  }
+
+  /** All lines in one piece, which is made once. */
+  private whole(): Buffer {
+    const lines = this.lines.length;
+    if (this.joined?.lines !== lines) this.joined = { lines, bytes: Buffer.concat(this.lines) };
+    return this.joined.bytes;
   }
 
   private headerLines(): Buffer[] {
@@ -126,6 +138,16 @@ function blocksOf(header: readonly Buffer[]): HeaderBlock[] {
     start = end;
   }
   return blocks;
+}
+
+function keptBlocks(blocks: readonly HeaderBlock[], drop: FieldTest): readonly HeaderBlock[] {
+  return blocks.filter(({ field, lines: [first] }) =>
+    field === undefined ? !continues(first) : !drop(...field),
+  );
+}
+
+function bytesOf(lines: readonly Buffer[]): number {
+  return lines.reduce((sum, { length }) => sum + length, 0);
 }
 
 function textOf(line: Buffer): string {
