@@ -35,14 +35,21 @@ export interface HarakaConnection {
   readonly remote: { ip: string; port: number; is_local: boolean };
   readonly local: { ip: string; port: number; info: string };
   readonly hello: { host: string | null; verb: string | null };
-  readonly tls: { enabled: boolean; advertised: boolean };
+  readonly tls: {
+    enabled: boolean;
+    advertised: boolean;
+    /** Empty without TLS. */
+    readonly cipher: {
+      readonly name?: string | undefined;
+      readonly standardName?: string | undefined;
+      readonly version?: string | undefined;
+    };
+  };
   readonly proxy: { allowed: boolean };
   readonly state: number;
   capabilities: string[];
   transaction: HarakaTransaction | null;
-  authheader?: string;
   set(path: string, value: unknown): void;
-  received_line(): string;
   accumulate_data(line: Buffer | string): void;
   cmd_mail(argument: string): void;
   cmd_rcpt(argument: string): void;

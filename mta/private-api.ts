@@ -10,7 +10,6 @@ export const privateApi = {
   'connection.proxy.allowed': 'hooks/connection.ts resets it: a second PROXY line would be believed (HT1)',
   'connection.cmd_mail(argument), cmd_rcpt(argument)':
     "envelope-command.ts keeps the client's paths from Haraka's parser (B7); the hooks mail and rcpt still follow",
-  'connection.received_line()': 'hooks/message.ts writes the Received line itself',
   'connection.respond(code, dsn, then)': 'a DSN object brings its own code',
   'net_utils.is_haproxy_allowed(ip)':
     'proxy-peers.ts decides who may send PROXY, without reading configuration on each connection',

@@ -13,8 +13,8 @@ export function connectInit(runtime: Runtime, connection: HarakaConnection): Out
   // One PROXY line and no more: Haraka would take another one as a command at any time (HT1).
   connection.proxy.allowed = false;
   // Haraka has rules of its own for 465 and 587, and a PROXY line can claim either.
-  connection.set('local.port', smtpPort);
-  connection.set('local.info', 'Postern');
+  connection.local.port = smtpPort;
+  connection.local.info = 'Postern';
   const listener = runtime.submissionServers.has(connection.server) ? 'submission' : 'smtp';
   const { heloName } = runtime.settings;
   const session: Session = {

@@ -4,7 +4,7 @@ import type { Accepted, Needed, RcptFacts, Refused, Verdict } from '../../policy
 import { envelopeCommandOf } from '../envelope-command.ts';
 import { connectFacts, hostedDomain } from '../facts.ts';
 import type { HarakaConnection } from '../haraka.ts';
-import { fromTable, type Outcome, refusal, shuttingDown, toDsn } from '../outcome.ts';
+import { fromTable, type Outcome, refusal, shuttingDown } from '../outcome.ts';
 import type { Runtime } from '../runtime.ts';
 import { type Envelope, envelopeOf, openEnvelope, type Session, sessionOf } from '../session.ts';
 
@@ -41,10 +41,7 @@ export function mail(runtime: Runtime, connection: HarakaConnection): Outcome {
     marked: [],
     headers: [],
   });
-  return {
-    kind: 'ok',
-    value: toDsn(runtime.haraka, { code: 250, enhanced: '2.1.0', text: 'Sender OK' }),
-  };
+  return { kind: 'ok', value: '2.1.0 Sender OK' };
 }
 
 /** RCPT TO: the heart of the matter, one verdict for each recipient. */
@@ -105,10 +102,7 @@ function answer(
     envelope.accepted.push(facts.recipient);
     for (const { because } of verdict.audited) runtime.metrics.auditedRefusal(domain, because);
     if (verdict.audited.length > 0) envelope.audited += 1;
-    return {
-      kind: 'ok',
-      value: toDsn(runtime.haraka, { code: 250, enhanced: '2.1.5', text: 'Recipient OK' }),
-    };
+    return { kind: 'ok', value: '2.1.5 Recipient OK' };
   }
   envelope.refused.push({
     recipient: facts.recipient,

@@ -9,6 +9,7 @@ import { markCopies } from '../marked-copies.ts';
 import { headerBlock, Message } from '../message.ts';
 import { queueAddress } from '../outbound/queue-address.ts';
 import { fromTable, type Outcome, proceed, refusal, refuse, shuttingDown } from '../outcome.ts';
+import { receivedLine } from '../received-line.ts';
 import type { Runtime } from '../runtime.ts';
 import { type Envelope, envelopeOf, findEnvelope, type Session, sessionOf } from '../session.ts';
 import { finishMessage } from '../signer/submission.ts';
@@ -114,10 +115,13 @@ export async function queue(
   const sent = requireMessage(envelope).toWire((name, value) => isForeign(name, value, own));
   const finished = await finish(runtime, sessionOf(connection), envelope, { sent, id: transaction.uuid });
   if ('missing' in finished) return ended(envelope, unsigned(runtime, finished.missing));
-  const wire = Buffer.concat([
-    headerBlock([...headers, ['Received', receivedLine(connection, envelope.from)]]),
-    finished.wire,
-  ]);
+  const received = receivedLine(connection, {
+    heloName: runtime.settings.heloName,
+    id: transaction.uuid,
+    envelopeFrom: envelope.from,
+    now: runtime.now(),
+  });
+  const wire = Buffer.concat([headerBlock([...headers, ['Received', received]]), finished.wire]);
   const copies = markCopies({
     marked,
     envelopeFrom: envelope.from,
@@ -164,11 +168,6 @@ export function resetTransaction(runtime: Runtime, connection: HarakaConnection)
   return proceed;
 }
 
-/** Haraka's own line names the sender that stood in for this one (envelope-command.ts). */
-function receivedLine(connection: HarakaConnection, from: string): string {
-  return connection.received_line().replace('envelope-from <>', () => `envelope-from <${from}>`);
-}
-
 function requireMessage({ message }: Envelope): Message {
   if (message === undefined) throw new Error('no message was received');
   return message;
@@ -176,6 +175,7 @@ function requireMessage({ message }: Envelope): Message {
 
 /** A recipient that was named twice gets one copy. */
 function distinct(marked: readonly MarkedLeg[]): MarkedLeg[] {
+  if (marked.length === 1) return [...marked];
   const byPlace = marked.map(
     (one) =>
       [JSON.stringify([one.leg.domain, one.leg.recipient, one.leg.hop, one.leg.purpose]), one] as const,

@@ -113,7 +113,6 @@ const has: Record<keyof typeof privateApi, boolean> = {
     takes(connection.cmd_rcpt, 1) &&
     /run_hooks\('mail', this, \[from, params\]\)/.test(String(connection.cmd_mail)) &&
     /run_hooks\('rcpt', this, \[recip, params\]\)/.test(String(connection.cmd_rcpt)),
-  'connection.received_line()': takes(connection.received_line, 0),
   'connection.respond(code, dsn, then)': /msg\.constructor\.name === 'DSN'/.test(String(connection.respond)),
   'net_utils.is_haproxy_allowed(ip)':
     takes(haraka.netUtils.is_haproxy_allowed, 1) &&
