@@ -6,8 +6,8 @@ import type { Because } from '../policy/types.ts';
 /** Prometheus metrics of one MTA process, all named postern_mta_*. */
 export class Metrics {
   readonly registry = new Registry();
-  private readonly connections = this.counter('connections_total', 'SMTP connections taken', ['listener']);
-  private readonly openConnections = this.gauge('open_connections', 'SMTP connections open now');
+  private readonly connections = { smtp: 0, submission: 0 };
+  private openConnections = 0;
   private readonly verdicts = this.counter('verdicts_total', 'Answers to recipients and messages', [
     'domain',
     'kind',
@@ -34,13 +34,7 @@ export class Metrics {
    * Every leg has one beginning and one end: accepted + reports + found + adopted = delivered + bounced + ledger + handedOver + those in
    * the queue.
    */
-  private readonly legs = this.counter(
-    'legs_total',
-    'Recipients on their way to one destination: how they began (accepted, reports, found in the queue at the start, adopted from another pod) and ended (delivered, bounced with a report, ledger, handedOver to another pod)',
-    ['fate'],
-  );
-  /** The same numbers: what a counter holds is told by a promise only, and /state must tell all of them at one time. */
-  private readonly legTotals: LegCounts = {
+  private readonly legs: LegCounts = {
     accepted: 0,
     reports: 0,
     found: 0,
@@ -81,6 +75,14 @@ export class Metrics {
     routes: () => ReadonlyMap<string, boolean>,
   ) {
     collectDefaultMetrics({ register: this.registry, prefix: 'postern_mta_' });
+    this.totals('connections_total', 'SMTP connections taken', 'listener', this.connections);
+    this.gauge('open_connections', 'SMTP connections open now', () => this.openConnections);
+    this.totals(
+      'legs_total',
+      'Recipients on their way to one destination: how they began (accepted, reports, found in the queue at the start, adopted from another pod) and ended (delivered, bounced with a report, ledger, handedOver to another pod)',
+      'fate',
+      this.legs,
+    );
     this.gauge('queue_messages', 'Queue files, one per recipient and destination', () => queue.size().size);
     const reachable: Gauge<'route'> = new Gauge({
       name: 'postern_mta_route_reachable',
@@ -104,13 +106,13 @@ export class Metrics {
     this.recipientLookups.inc({ route, answer });
   }
 
-  connectionOpened(listener: string): void {
-    this.connections.inc({ listener });
-    this.openConnections.inc();
+  connectionOpened(listener: 'smtp' | 'submission'): void {
+    this.connections[listener] += 1;
+    this.openConnections += 1;
   }
 
   connectionClosed(): void {
-    this.openConnections.dec();
+    this.openConnections -= 1;
   }
 
   /**
@@ -164,12 +166,11 @@ export class Metrics {
   }
 
   legCounts(): LegCounts {
-    return { ...this.legTotals };
+    return { ...this.legs };
   }
 
   private countLegs(fate: keyof LegCounts, count: number): void {
-    this.legs.inc({ fate }, count);
-    this.legTotals[fate] += count;
+    this.legs[fate] += count;
   }
 
   /** @param domain the hosted domain whose leg failed, or `other`. */
@@ -197,6 +198,20 @@ export class Metrics {
 
   private counter<L extends string>(name: string, help: string, labelNames: L[]): Counter<L> {
     return new Counter({ name: `postern_mta_${name}`, help, labelNames, registers: [this.registry] });
+  }
+
+  /** Numbers that are counted with every connection or message: they become a counter when somebody reads it. */
+  private totals(name: string, help: string, label: string, numbers: Readonly<Record<string, number>>): void {
+    const counter: Counter = new Counter({
+      name: `postern_mta_${name}`,
+      help,
+      labelNames: [label],
+      registers: [this.registry],
+      collect: () => {
+        counter.reset();
+        for (const [value, number] of Object.entries(numbers)) counter.inc({ [label]: value }, number);
+      },
+    });
   }
 
   private gauge(name: string, help: string, read?: () => number): Gauge {
