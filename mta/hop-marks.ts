@@ -6,6 +6,8 @@ import type { DataFacts, HeaderField, HopMarks } from '../policy/types.ts';
 /** Says that the mail has been at a Route (G10), and that it was Internal when it went to the gateway (D8). */
 const hopField = 'X-Postern-Hop';
 const internalField = 'X-Postern-Internal';
+const hopName = hopField.toLowerCase();
+const internalName = internalField.toLowerCase();
 /** D8: seconds that Internal mail has for its way through the gateway. */
 const internalSeconds = 24 * 60 * 60;
 /** Marks of one message that are looked at. A message that comes here more often is a loop by its Received lines. */
@@ -37,7 +39,7 @@ export class HopMarker {
     if (own.length === 0) return undefined;
     const id = messageIdOf(headers);
     const visited = new Set(this.visits(own, id));
-    const trips = own.filter(([name]) => name.toLowerCase() === internalField.toLowerCase());
+    const trips = own.filter(([name]) => name.toLowerCase() === internalName);
     return {
       hasVisited: (route, recipient) => visited.has(this.placeOf(route, recipient)),
       isInternal: (recipient) =>
@@ -136,12 +138,12 @@ export class HopMarker {
 
 /** The marks of a message that are looked at, whoever made them. */
 export function marksIn(headers: Headers): Headers {
-  const isMark = (name: string) => isHop(name) || name.toLowerCase() === internalField.toLowerCase();
-  return headers.filter(([name]) => isMark(name)).slice(0, maxMarks);
+  const isMark = (name: string) => name === hopName || name === internalName;
+  return headers.filter(([name]) => isMark(name.toLowerCase())).slice(0, maxMarks);
 }
 
 function isHop(name: string): boolean {
-  return name.toLowerCase() === hopField.toLowerCase();
+  return name.toLowerCase() === hopName;
 }
 
 /** What a mark is bound to. Of several, all: whoever adds one makes another message of it. */

@@ -37,7 +37,8 @@ export function markCopies({
   }
   const marker = hopMarkerOf(hopKey);
   const isId = ([name]: readonly [string, string]) => name.toLowerCase() === 'message-id';
-  const fields = [...received.filter((field) => !isId(field)), ...headerOf(wire).filter(isId)];
+  // One is added only where there is none.
+  const fields = received.some(isId) ? received : [...received, ...headerOf(wire).filter(isId)];
   return marked.map((each) => ({
     ...each,
     headers: [...marker.marksFor(each.leg, fields, envelopeFrom, now), ...each.headers],

@@ -19,8 +19,9 @@ export const loop: Stage<DataFacts, DataScope> = {
   judge(facts, scope, notes): Finding | undefined {
     const { headers, heloName } = facts;
     const own = heloName.toLowerCase();
+    const isOwn = (value: string) => value.toLowerCase().includes(own) && receivedBy(value) === own;
     const count = headers.filter(
-      ([field, value]) => field.toLowerCase() === 'received' && receivedBy(value) === own,
+      ([field, value]) => field.toLowerCase() === 'received' && isOwn(value),
     ).length;
     if (count > visits) return refuse(name, 'loop', `${count} Received lines of this MTA`);
     if (facts.hopMarks === undefined) return undefined;
