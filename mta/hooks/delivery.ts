@@ -1,4 +1,5 @@
 import type { Leg } from '../../bundle/leg.ts';
+import type { RoutePolicy } from '../../bundle/route-policy.ts';
 import { type TlsDemand, tlsDemandOf } from '../../policy/outbound-tls.ts';
 import type { HarakaFailure, HarakaHop, HarakaMail } from '../haraka.ts';
 import type { LedgerEntry } from '../ledger.ts';
@@ -65,24 +66,41 @@ function wake({ haraka }: Runtime, mail: HarakaMail): boolean {
 
 /** Where this attempt goes: the leg names a Route, the policy of this moment says what it is (R2, R9). */
 export async function getMx(runtime: Runtime, mail: HarakaMail): Promise<Outcome> {
-  const leg = legOf(mail);
-  const loaded = runtime.bundles.current;
   obstacles.delete(mail);
+  const way = findWay(runtime, mail);
   // What the attempt before had found out counts no more, also where this one does not get under way.
-  shape(runtime, mail, { terms: termsOfMx(new Map()), route: undefined }, undefined);
-  if (leg === undefined || loaded === undefined) return gone(mail, 'no leg or no policy');
-  if (!loaded.policy.domains.has(leg.domain)) return gone(mail, `MailDomain of ${leg.domain} is gone`);
-  const demand = tlsDemandOf(loaded.policy, leg);
-  if (leg.hop.kind === 'Mx') return toExchangers(runtime, mail, demand);
-  if (leg.hop.kind !== 'Route') return gone(mail, 'no destination to send to');
-  const route = loaded.routes.get(leg.hop.route);
-  if (route === undefined) return gone(mail, `Route ${leg.hop.route} is gone`);
-  const auth = route.authenticated ? loaded.secrets.routeAuth[route.name] : undefined;
-  if (route.authenticated && auth === undefined)
-    return gone(mail, `credentials of Route ${route.name} are gone`);
+  if ('missing' in way) {
+    shape(runtime, mail, { terms: termsOfMx(new Map()), route: undefined }, undefined);
+    return gone(mail, way.missing);
+  }
+  const { demand, route, auth } = way;
+  if (route === undefined) return toExchangers(runtime, mail, demand);
   shape(runtime, mail, { terms: termsOfRoute(route), route: route.name }, demand);
   const hops = await resolveRoute(route, runtime.settings.heloName, auth, runtime.dns);
   return hops.length === 0 ? gone(mail, `${route.host} has no address now`) : { kind: 'ok', value: hops };
+}
+
+/** What an attempt goes by; without a Route it goes to the mail servers of the recipient's domain. */
+interface Way {
+  readonly demand: TlsDemand | undefined;
+  readonly route?: RoutePolicy;
+  readonly auth?: { readonly username: string; readonly password: string } | undefined;
+}
+
+function findWay({ bundles }: Runtime, mail: HarakaMail): Way | { readonly missing: string } {
+  const leg = legOf(mail);
+  const loaded = bundles.current;
+  if (leg === undefined || loaded === undefined) return { missing: 'no leg or no policy' };
+  if (!loaded.policy.domains.has(leg.domain)) return { missing: `MailDomain of ${leg.domain} is gone` };
+  const demand = tlsDemandOf(loaded.policy, leg);
+  if (leg.hop.kind === 'Mx') return { demand };
+  if (leg.hop.kind !== 'Route') return { missing: 'no destination to send to' };
+  const route = loaded.routes.get(leg.hop.route);
+  if (route === undefined) return { missing: `Route ${leg.hop.route} is gone` };
+  const auth = route.authenticated ? loaded.secrets.routeAuth[route.name] : undefined;
+  return route.authenticated && auth === undefined
+    ? { missing: `credentials of Route ${route.name} are gone` }
+    : { demand, route, auth };
 }
 
 function shape(
@@ -119,14 +137,15 @@ async function toExchangers(
   demand: TlsDemand | undefined,
 ): Promise<Outcome> {
   const { heloName } = runtime.settings;
+  const names = new Map<string, string>();
+  shape(runtime, mail, { terms: termsOfMx(names), route: undefined }, demand);
   const found = await findExchangers(mail.todo.domain, runtime.dns, heloName, runtime.mayBeMx);
   if ('reply' in found) {
     const { code, enhanced, text } = found.reply;
     obstacles.set(mail, `${code} ${enhanced} ${text}`);
     return refuse(code, enhanced, text);
   }
-  const names = new Map(found.exchangers.map(({ name, address }) => [address, name]));
-  shape(runtime, mail, { terms: termsOfMx(names), route: undefined }, demand);
+  for (const { name, address } of found.exchangers) names.set(address, name);
   const hops: HarakaHop[] = found.exchangers.map(({ address }) => ({
     exchange: address,
     port: runtime.mxPort,
