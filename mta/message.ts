@@ -1,4 +1,4 @@
-import { readHeaders } from '../policy/headers.ts';
+import { readField } from '../policy/headers.ts';
 import type { DataFacts, HeaderField } from '../policy/types.ts';
 
 const cr = 0x0d;
@@ -133,8 +133,7 @@ function blocksOf(header: readonly Buffer[]): HeaderBlock[] {
     let end = start + 1;
     while (end < header.length && continues(header[end])) end += 1;
     const lines = header.slice(start, end);
-    const [field] = readHeaders(lines.map(textOf).join(''));
-    blocks.push({ lines, field });
+    blocks.push({ lines, field: readField(lines.map(textOf)) });
     start = end;
   }
   return blocks;
@@ -150,8 +149,9 @@ function bytesOf(lines: readonly Buffer[]): number {
   return lines.reduce((sum, { length }) => sum + length, 0);
 }
 
+/** A line as its author wrote it, without its end. */
 function textOf(line: Buffer): string {
-  return line.toString('utf8', line[0] === dot ? 1 : 0);
+  return line.toString('utf8', line[0] === dot ? 1 : 0, line.length - 2);
 }
 
 /** A line of a header that continues the one before (RFC 5322 2.2.3). */

@@ -11,19 +11,35 @@ const longestFrom = 16_384;
  * @param text everything before the empty line, or the whole message; CRLF or LF.
  */
 export function readHeaders(text: string): Header[] {
-  const fields: [string, string][] = [];
-  let last: [string, string] | undefined;
+  const fields: Header[] = [];
+  let lines: string[] = [];
+  const endField = () => {
+    const field = readField(lines);
+    if (field !== undefined) fields.push(field);
+    lines = [];
+  };
   for (const line of text.split(/\r?\n/)) {
     if (line === '') break;
-    if (line[0] === ' ' || line[0] === '\t') {
-      if (last !== undefined) last[1] += line;
-      continue;
-    }
-    const colon = line.indexOf(':');
-    last = colon > 0 ? [line.slice(0, colon).trimEnd(), line.slice(colon + 1).trim()] : undefined;
-    if (last !== undefined) fields.push(last);
+    if (!isFolded(line)) endField();
+    lines.push(line);
   }
+  endField();
   return fields;
+}
+
+/**
+ * One field, unfolded.
+ * @param lines without their ends: the one that begins it, and those that continue it.
+ * @returns undefined if the first line begins no field.
+ */
+export function readField([first = '', ...folded]: readonly string[]): Header | undefined {
+  const colon = first.indexOf(':');
+  if (colon < 1 || isFolded(first)) return undefined;
+  return [first.slice(0, colon).trimEnd(), first.slice(colon + 1).trim() + folded.join('')];
+}
+
+function isFolded(line: string): boolean {
+  return line[0] === ' ' || line[0] === '\t';
 }
 
 /**

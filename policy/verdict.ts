@@ -34,9 +34,8 @@ export function accept(recipients: readonly string[], audit?: () => Result | und
   return ({ notes, trace }) => {
     const { legs = [], marked = [] } = notes;
     const would = audit?.()?.end;
-    return {
+    const accepted: Accepted = {
       verdict: 'accept',
-      ...(notes.allowed && { because: notes.allowed }),
       messageKey: notes.messageKey ?? '',
       legs: joined(legs),
       recipients: recipients.map((recipient, i) => ({ recipient, legs: legs[i] ?? [] })),
@@ -47,6 +46,7 @@ export function accept(recipients: readonly string[], audit?: () => Result | und
       audited: would?.outcome === 'reject' ? [{ reply: replyOf(would.reply), because: would.because }] : [],
       trace,
     };
+    return notes.allowed === undefined ? accepted : { ...accepted, because: notes.allowed };
   };
 }
 
