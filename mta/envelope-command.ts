@@ -12,8 +12,6 @@ export interface EnvelopeCommand {
 const standIn = { mail: 'FROM:<>', rcpt: 'TO:<postmaster>' } as const;
 const prefixes = { mail: /^FROM:/i, rcpt: /^TO:/i } as const;
 
-const commands = new WeakMap<HarakaConnection, EnvelopeCommand>();
-
 /**
  * Reads the argument of MAIL or RCPT (RFC 5321 4.1.1.2, 4.1.1.3). The path ends at the first `>` outside of quotes; brackets may
  * be missing. What is no path in brackets is taken as a whole: it is for the policy to refuse.
@@ -51,7 +49,7 @@ export function takeEnvelopeCommands(
         malformed(this);
         return;
       }
-      commands.set(this, command);
+      this.posternCommand = command;
       original.call(this, standIn[verb]);
     };
   prototype.cmd_mail = wrap('mail', prototype.cmd_mail);
@@ -60,7 +58,7 @@ export function takeEnvelopeCommands(
 
 /** @throws Error if the command did not come through `takeEnvelopeCommands`. */
 export function envelopeCommandOf(connection: HarakaConnection): EnvelopeCommand {
-  const command = commands.get(connection);
+  const command = connection.posternCommand;
   if (command === undefined) throw new Error(`connection ${connection.uuid} has sent no MAIL or RCPT`);
   return command;
 }

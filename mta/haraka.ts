@@ -3,6 +3,8 @@ import { createRequire } from 'node:module';
 import type { Server as NetServer } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
 import type { Address } from '@haraka/email-address';
+import type { EnvelopeCommand } from './envelope-command.ts';
+import type { Envelope, Session } from './session.ts';
 import { spareWork } from './spared-work.ts';
 
 /** The parts of Haraka 3.3.4 that Postern touches. Haraka ships no types; what is private is listed in private-api.ts. */
@@ -21,6 +23,8 @@ export interface HarakaTransaction {
   rcpt_to: Address[];
   data_bytes: number;
   readonly message_stream: { destroy(): void };
+  /** Ours (session.ts). */
+  postern?: Envelope;
 }
 
 interface HarakaSocket {
@@ -49,6 +53,9 @@ export interface HarakaConnection {
   readonly state: number;
   capabilities: string[];
   transaction: HarakaTransaction | null;
+  /** Ours (session.ts, envelope-command.ts). */
+  postern?: Session;
+  posternCommand?: EnvelopeCommand;
   set(path: string, value: unknown): void;
   accumulate_data(line: Buffer | string): void;
   cmd_mail(argument: string): void;

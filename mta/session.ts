@@ -69,11 +69,10 @@ export interface Envelope {
   outcome?: Reply;
 }
 
-const sessions = new WeakMap<HarakaConnection, Session>();
-const envelopes = new WeakMap<HarakaTransaction, Envelope>();
+// Properties of Haraka's objects: they are asked for with each line of a message, where a WeakMap costs more than what is in it.
 
 export function openSession(session: Session): void {
-  sessions.set(session.connection, session);
+  session.connection.postern = session;
 }
 
 /** @throws Error if `connect_init` has not run: then nothing may be accepted from this connection. */
@@ -84,22 +83,22 @@ export function sessionOf(connection: HarakaConnection): Session {
 }
 
 /** The session if there is one: a connection that ends before its PROXY line has none. */
-export function findSession(connection: HarakaConnection): Session | undefined {
-  return sessions.get(connection);
+export function findSession({ postern }: HarakaConnection): Session | undefined {
+  return postern;
 }
 
 export function openEnvelope(transaction: HarakaTransaction, envelope: Envelope): void {
-  envelopes.set(transaction, envelope);
+  transaction.postern = envelope;
 }
 
 /** @throws Error if the MAIL command has not been judged. */
 export function envelopeOf(connection: HarakaConnection): Envelope {
-  const envelope = connection.transaction === null ? undefined : envelopes.get(connection.transaction);
+  const envelope = findEnvelope(connection);
   if (envelope === undefined) throw new Error(`connection ${connection.uuid} has no envelope`);
   return envelope;
 }
 
 /** The envelope if there is one: for places that run at the end of every transaction. */
-export function findEnvelope(connection: HarakaConnection): Envelope | undefined {
-  return connection.transaction === null ? undefined : envelopes.get(connection.transaction);
+export function findEnvelope({ transaction }: HarakaConnection): Envelope | undefined {
+  return transaction?.postern;
 }
