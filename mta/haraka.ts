@@ -67,7 +67,7 @@ export interface HarakaConnection {
 /** A mail in the queue: one leg, so one recipient. */
 export interface HarakaMail extends EventEmitter {
   readonly filename: string;
-  readonly num_failures: number;
+  num_failures: number;
   readonly todo: {
     readonly uuid: string;
     readonly domain: string;

@@ -55,9 +55,13 @@ export class MailStore {
    */
   async file(message: AcceptedMessage, deadline: Deadline): Promise<void> {
     this.filing += 1;
+    const expire = () => {
+      if (deadline.expired) throw new Error('the deadline for filing has passed');
+    };
     const files: StagedFile[] = [];
     const journalled: Journalled[] = [];
     try {
+      await this.freshMails.resumed;
       const legs = this.queueLegs(message);
       const isFresh = legs.length > 0 && this.freshMails.hasRoomFor(legs, message.wire);
       const writes = message.marked
@@ -72,10 +76,11 @@ export class MailStore {
           writes.push(stage(this.placeOf(name), [head, message.wire]).then((file) => void files.push(file)));
       for (const result of await Promise.allSettled(writes))
         if (result.status === 'rejected') throw result.reason;
-      if (deadline.expired) throw new Error('the deadline for filing has passed');
+      expire();
       for (const file of files) await publish(file);
       for (const directory of new Set(files.map((file) => file.directory)))
         await this.directories.sync(directory);
+      expire();
       for (const taken of journalled) taken.start();
       if (isFresh) return;
       for (const { name } of legs)

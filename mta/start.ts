@@ -114,6 +114,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     directory: options.queue,
     // Dots that are doubled, our own fields, and the head of the file.
     maxBytes: 2 * home.settings.maxMessageBytes + 1_048_576,
+    ready: freshMails.resumed,
     draining: () => drain.draining,
     adopted: (id, lastAnswer) => {
       metrics.legAdopted();

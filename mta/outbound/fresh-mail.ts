@@ -5,6 +5,7 @@ import { parseQueueName } from '../queue/queue-name.ts';
 import { DirectorySync } from './directory-sync.ts';
 import { Journal, type JournalPlace, type LeftLeg } from './journal.ts';
 import type { JournalLeg } from './journal-record.ts';
+import { keepMail } from './keep-mail.ts';
 import { listQueue, placeInQueue } from './queue-file.ts';
 import { publish, stage, withdraw } from './staged-file.ts';
 
@@ -17,6 +18,9 @@ const pieceBytes = 65_536;
 
 /** Mails that are written to the queue at a time. */
 const atATime = 16;
+
+/** Seconds until a mail is tried again that could not be written to the queue. */
+const keptSeconds = 60;
 
 /** What is kept of a mail that has no file yet. */
 interface Fresh {
@@ -61,6 +65,7 @@ export class FreshMails {
   /** By the names that their files will have. */
   private readonly mails = new Map<string, FreshMail>();
   private held = 0;
+  private readonly resuming = Promise.withResolvers<void>();
 
   private constructor(parts: FreshMailParts, journal: Journal, left: readonly LeftLeg[]) {
     this.parts = parts;
@@ -98,6 +103,14 @@ export class FreshMails {
     return this.left.length + this.mails.size;
   }
 
+  /**
+   * Until Haraka has read the queue directory nothing may be written to it: Haraka would find a mail that it has already been
+   * handed, and deliver it twice.
+   */
+  get resumed(): Promise<void> {
+    return this.resuming.promise;
+  }
+
   /** Whether a message may lie here; otherwise it gets its files at once. */
   hasRoomFor(legs: readonly JournalLeg[], message: Buffer): boolean {
     const bytes = bytesOf(legs, message);
@@ -132,13 +145,14 @@ export class FreshMails {
     }
   }
 
-  /** Hands to Haraka what a process before has left. */
+  /** Hands to Haraka, which has read the queue, what a process before has left. */
   resume(): void {
     for (const leg of this.left) {
       this.held += leg.file.length;
       this.start(leg);
     }
     this.left = [];
+    this.resuming.resolve();
   }
 
   /**
@@ -146,12 +160,16 @@ export class FreshMails {
    * @param which of them; all unless given.
    */
   async settle(which: (place: JournalPlace) => boolean = () => true): Promise<void> {
+    await this.resumed;
     const wanted = [...this.mails.values()].filter(({ fresh }) => fresh !== undefined && which(fresh.place));
+    const failures: unknown[] = [];
     const next = async () => {
       for (let mail = wanted.pop(); mail !== undefined; mail = wanted.pop())
-        await this.file(mail).catch((error: unknown) => this.parts.problem(problemOf(error)));
+        await this.file(mail).catch((error: unknown) => failures.push(error));
     };
     await Promise.all(Array.from({ length: atATime }, next));
+    if (failures.length > 0)
+      this.parts.problem(`${failures.length} mails have no file yet: ${problemOf(failures[0])}`);
   }
 
   /** Gives a mail its file, if it has none. @throws the file system's error. */
@@ -234,8 +252,10 @@ export class FreshMails {
         try {
           await mails.file(this);
         } catch (error) {
-          // As Haraka says where it cannot rename the file; see keep-mail.ts.
-          this.bounce(`Error re-queueing email: ${problemOf(error)}`);
+          mails.parts.problem(problemOf(error));
+          // It is not the fault of the other side: an attempt that nobody could note does not count.
+          this.num_failures -= 1;
+          keepMail(this, mails.parts.outbound, keptSeconds);
           return;
         }
         await super.deferred_respond(...answer);

@@ -172,6 +172,22 @@ test('a journal that is closed leaves what is needed, and nothing else', async (
   expect(await readdir(directory)).toEqual([]);
 });
 
+test('a journal that is closed takes no more: nothing is found of what comes while it closes', async () => {
+  for (let round = 0; round < 30; round += 1) {
+    const { journal } = await reopen();
+    const before = append(journal, ['before.1'], 'x'.repeat(10_000));
+    const closing = journal.close();
+    const refused = append(journal, ['after.1'], 'too late');
+    await expect(refused).rejects.toThrow('closed');
+    await Promise.all([before, closing]);
+    await expect(append(journal, ['after.1'], 'too late')).rejects.toThrow('closed');
+    const { left } = await reopen();
+    expect(left.map(({ name }) => name)).toEqual(['before.1']);
+    release(left.map(({ place: found }) => found));
+    await vi.waitFor(async () => expect(await segments()).toEqual([]));
+  }
+});
+
 test('whatever is appended, released and opened anew, what is found is what was not released', async () => {
   let seed = 7;
   const random = (below: number) => {

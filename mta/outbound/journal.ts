@@ -1,4 +1,13 @@
-import { closeSync, constants, fdatasync, fstatSync, open as openCallback, writeSync, writev } from 'node:fs';
+import {
+  close as closeCallback,
+  constants,
+  fdatasync,
+  fstatSync,
+  ftruncate,
+  open as openCallback,
+  writeSync,
+  writev,
+} from 'node:fs';
 import { mkdir, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -13,7 +22,9 @@ import {
 } from './journal-record.ts';
 
 const open = promisify(openCallback);
+const close = promisify(closeCallback);
 const write = promisify(writev);
+const truncate = promisify(ftruncate);
 const synchronise = promisify(fdatasync);
 
 /** A write returns when the disk has it (see staged-file.ts). */
@@ -22,6 +33,8 @@ const suffix = '.journal';
 const done = Buffer.from([0]);
 /** Octets after which a segment takes no more. */
 const segmentBytes = 16_777_216;
+/** Octets after which the next message waits for another write: the kernel lets no mark into a file that it is writing to. */
+const batchBytes = 1_048_576;
 /** Segments that mail may keep from being removed; what lies in older ones is asked to go. */
 const maxSegments = 4;
 /** Milliseconds between two looks: a segment without mail goes, and what was marked as done is made durable. */
@@ -71,7 +84,9 @@ export class Journal {
   private next = 1;
   private waiting: Waiting[] = [];
   private writing: Promise<void> | undefined;
-  private removing: Promise<unknown> = Promise.resolve();
+  private removing: Promise<void> = Promise.resolve();
+  private isLooking = false;
+  private isClosed = false;
 
   private constructor(directory: string, parts: JournalParts) {
     this.directory = directory;
@@ -96,9 +111,10 @@ export class Journal {
   /**
    * Writes a message with all its legs, or nothing of it.
    * @returns the places of the legs, in their order, once the disk has them.
-   * @throws the file system's error.
+   * @throws the file system's error, or Error once it is closed; nothing of the message will be found then.
    */
   append(legs: readonly JournalLeg[], message: Buffer): Promise<readonly JournalPlace[]> {
+    if (this.isClosed) return Promise.reject(new Error('the journal is closed'));
     const waiting = { legs, message, ...Promise.withResolvers<readonly JournalPlace[]>() };
     this.waiting.push(waiting);
     this.writing ??= this.follow();
@@ -108,11 +124,12 @@ export class Journal {
   /** Ends it. What was not released is found by the next process. Never throws. */
   async close(): Promise<void> {
     clearInterval(this.looking);
+    this.isClosed = true;
     await this.writing;
     this.current = undefined;
-    for (const segment of this.segments) {
+    for (const segment of [...this.segments]) {
       if (segment.isEmpty) await this.remove(segment);
-      else await segment.close().catch((error: unknown) => this.parts.problem(problemOf(error)));
+      else await segment.close();
     }
     await this.removing;
   }
@@ -120,18 +137,30 @@ export class Journal {
   /** Writes until nobody waits. */
   private async follow(): Promise<void> {
     while (this.waiting.length > 0) {
-      const batch = this.waiting.splice(0);
+      const batch = this.waiting.splice(0, this.batchSize());
       try {
         const places = await (await this.writable()).append(batch);
         for (const [index, { resolve }] of batch.entries()) resolve(places[index] ?? []);
       } catch (error) {
-        // Nobody knows what of it is on the disk: no record may come after it.
+        // Nobody knows what the disk has of it: no record may come after it, and none of it may be found.
+        await this.current?.cutOff().catch((problem: unknown) => this.parts.problem(problemOf(problem)));
         await this.retire();
         for (const { reject } of batch) reject(error);
       }
     }
     // In the same step as the last look at who waits: whoever comes after it begins anew.
     this.writing = undefined;
+  }
+
+  /** How many of those who wait share the next write. */
+  private batchSize(): number {
+    let bytes = 0;
+    const rest = this.waiting.findIndex(({ legs, message }) => {
+      if (bytes >= batchBytes) return true;
+      bytes += legs.reduce((sum, { head }) => sum + head.length, message.length);
+      return false;
+    });
+    return rest === -1 ? this.waiting.length : rest;
   }
 
   private async writable(): Promise<Segment> {
@@ -158,23 +187,22 @@ export class Journal {
 
   private released(segment: Segment): void {
     if (segment.isEmpty && segment !== this.current)
-      this.removing = Promise.all([this.removing, this.remove(segment)]);
+      this.removing = Promise.all([this.removing, this.remove(segment)]).then(() => undefined);
   }
 
   private async look(): Promise<void> {
-    for (const segment of this.segments)
+    if (this.isLooking) return;
+    this.isLooking = true;
+    for (const segment of [...this.segments])
       await segment.flush().catch((error: unknown) => this.parts.problem(problemOf(error)));
+    this.isLooking = false;
     if (this.writing === undefined && this.current?.isIdle) await this.retire();
   }
 
   private async remove(segment: Segment): Promise<void> {
     if (!this.segments.delete(segment)) return;
-    try {
-      await segment.close();
-      await unlink(segment.path);
-    } catch (error) {
-      this.parts.problem(problemOf(error));
-    }
+    await segment.close();
+    await unlink(segment.path).catch((error: unknown) => this.parts.problem(problemOf(error)));
   }
 
   private async find(number: number): Promise<LeftLeg[]> {
@@ -243,8 +271,8 @@ class Segment {
 
   static async create(number: number, path: string, released: (segment: Segment) => void): Promise<Segment> {
     const records = await open(path, appending, 0o600);
-    const marks = await open(path, constants.O_WRONLY).catch((error: unknown) => {
-      closeSync(records);
+    const marks = await open(path, constants.O_WRONLY).catch(async (error: unknown) => {
+      await Promise.allSettled([close(records), unlink(path)]);
       throw error;
     });
     return new Segment({ number, path, released }, { records, marks });
@@ -329,11 +357,18 @@ class Segment {
     await this.flushing;
   }
 
+  /** Takes what a failed append may have left out of the file. @throws the file system's error. */
+  async cutOff(): Promise<void> {
+    if (this.records !== undefined) await truncate(this.records, this.end);
+  }
+
+  /** Never throws: all that was written to it is on the disk, or is a mark. */
   async close(): Promise<void> {
     if (this.isClosed) return;
     this.isClosed = true;
     await this.flushing.catch(() => undefined);
-    if (this.records !== undefined) closeSync(this.records);
-    closeSync(this.marks);
+    await Promise.allSettled(
+      [this.marks, ...(this.records === undefined ? [] : [this.records])].map((one) => close(one)),
+    );
   }
 }

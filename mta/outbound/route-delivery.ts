@@ -152,8 +152,11 @@ export function shapeDelivery(
     const final =
       terms.earlyRefusals === 'bounce' || isFinal(text, extra?.bounce_recips !== undefined, phase());
     const early = phase() === 'starttls' && mustBeEncrypted(terms) && !isExpired(text);
-    if (text.startsWith('Error re-queueing')) keepMail(mail, outbound, holdSeconds);
-    else if (final && !early) prototype.bounce.call(mail, reason, extra);
+    if (text.startsWith('Error re-queueing')) {
+      // The attempt was counted, and its number could not be written.
+      mail.num_failures -= 1;
+      keepMail(mail, outbound, holdSeconds);
+    } else if (final && !early) prototype.bounce.call(mail, reason, extra);
     else mail.temp_fail(reason, extra);
   };
 

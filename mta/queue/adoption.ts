@@ -12,6 +12,8 @@ interface AdoptionParts {
   readonly directory: string;
   /** Octets of a queue file; more is no mail of this MTA. */
   readonly maxBytes: number;
+  /** Once Haraka has read the queue: it would find a mail that it is handed here, and deliver it twice. */
+  readonly ready: Promise<void>;
   readonly draining: () => boolean;
   /** Told of every mail that is safe on this disk, and why it waits, if the other pod knew. */
   readonly adopted: (id: string, lastAnswer: Answer | undefined) => void;
@@ -76,6 +78,7 @@ export class Adoption {
   }
 
   private async file(name: QueueName, bytes: Buffer, lastAnswer: Answer | undefined): Promise<AdoptionReply> {
+    await this.parts.ready;
     // The body took its time.
     if (this.parts.draining()) return stopping;
     this.running += 1;

@@ -120,6 +120,36 @@ test('X14: what a killed process has left is delivered although the disk is full
   recordFaults(1);
 });
 
+test('X14: of what comes at the same time, the mail that was answered 250 is delivered, and none other, also after a kill', async () => {
+  if (root) await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', volume]);
+  const closed = Promise.withResolvers<undefined>();
+  sink.behaviour = { mail: () => closed.promise };
+  await start();
+  expect(await sendOne()).toMatch(/^250 /);
+  // Room for some of the following.
+  const filler = join(volume, 'filler');
+  if (root) await writeFile(filler, Buffer.alloc(700_000));
+  const subjects = Array.from({ length: 12 }, (_, number) => `at once ${number}`);
+  const sessions = await Promise.all(subjects.map(() => mta.session()));
+  const replies = await Promise.all(
+    subjects.map(async (subject, index) => {
+      const data = message({ subject, body: `${'x'.repeat(998)}\r\n`.repeat(60) });
+      return (await sessions[index]?.mail({ to: ['user@example.com'], data }))?.at(-1) ?? '';
+    }),
+  );
+  const accepted = subjects.filter((_, index) => replies[index]?.startsWith('250'));
+  if (root) expect(accepted.length).toBeLessThan(subjects.length);
+  await mta.end('SIGKILL');
+  await rm(filler, { force: true });
+  sink.behaviour = {};
+  await mta.start();
+  await eventually(async () => (await files()).length === 0, 'nothing is left');
+  const arrived = sink.mails.flatMap(({ data }) => /^Subject: (at once \d+)\r$/m.exec(data)?.[1] ?? []);
+  expect(arrived.toSorted()).toEqual(accepted.toSorted());
+  closed.resolve(undefined);
+  recordFaults(1);
+});
+
 test('X14: a queue that is gone gives 451', async () => {
   await start();
   expect(await sendOne()).toMatch(/^250 /);
