@@ -64,6 +64,8 @@ export interface Runtime extends Parts {
   readonly drain: Drain;
   readonly connections: ConnectionPool;
   readonly freshMails: FreshMails;
+  /** How many messages are on their way in: from MAIL to the answer at the end of their data. */
+  readonly transactions: { open: number };
   readonly ledger: Ledger;
   readonly lastAnswers: LastAnswers;
   readonly partnerTls: PartnerTls;

@@ -89,10 +89,12 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
   });
   followClock(haraka.outbound.temp_fail_queue);
   const drain = new Drain(haraka);
+  const transactions = { open: 0 };
   const freshMails = await FreshMails.open({
     outbound: haraka.outbound,
     queueDirectory: options.queue,
     journalDirectory: options.journal,
+    incoming: () => transactions.open,
     problem: (problem) => log.error({ event: 'queue', problem }, 'trouble with the journal'),
   });
   const lastAnswers = await LastAnswers.open({
@@ -167,6 +169,7 @@ export async function startMta(asked: MtaOptions, parts: Parts = productParts): 
     bundles,
     store: parts.openStore(haraka.outbound, freshMails, { queue: options.queue, maildir: options.maildir }),
     freshMails,
+    transactions,
     connections: new ConnectionPool(),
     drain,
     ledger,

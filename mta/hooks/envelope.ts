@@ -29,6 +29,7 @@ export function mail(runtime: Runtime, connection: HarakaConnection): Outcome {
   if (connection.transaction === null) throw new Error('MAIL without a transaction');
   // Nothing will be written to Haraka's stream (data-collector.ts), so there is no file that it would have to remove.
   connection.transaction.message_stream.destroy = () => undefined;
+  runtime.transactions.open += 1;
   openEnvelope(connection.transaction, {
     from,
     startedAt: Date.now(),

@@ -163,7 +163,10 @@ export function resetTransaction(runtime: Runtime, connection: HarakaConnection)
   const session = sessionOf(connection);
   session.receiving = false;
   const envelope = findEnvelope(connection);
-  if (envelope !== undefined) logTransaction(runtime, session, envelope);
+  if (envelope !== undefined) {
+    runtime.transactions.open -= 1;
+    logTransaction(runtime, session, envelope);
+  }
   if (runtime.drain.draining) setImmediate(() => runtime.drain.release(session));
   return proceed;
 }

@@ -40,6 +40,8 @@ interface FreshMailParts {
   readonly outbound: HarakaOutbound;
   readonly queueDirectory: string;
   readonly journalDirectory: string;
+  /** Messages that are on their way in now. */
+  readonly incoming: () => number;
   /** Told what went wrong beside what throws. */
   readonly problem: (text: string) => void;
 }
@@ -82,6 +84,7 @@ export class FreshMails {
     let opened: FreshMails | undefined;
     const { journal, left } = await Journal.open(parts.journalDirectory, {
       problem: parts.problem,
+      siblings: parts.incoming,
       outgrown: (oldest) => void opened?.settle(({ segment }) => segment < oldest),
     });
     const filed = new Set((await listQueue(parts.queueDirectory)).map(({ id }) => id));

@@ -8,7 +8,10 @@ import { readSegment } from './journal-record.ts';
 let directory: string;
 let problems: string[];
 let outgrown: number[];
+/** Messages that are on their way in beside those of the test. */
+let siblings: number;
 beforeEach(async () => {
+  siblings = 0;
   directory = await mkdtemp(join(tmpdir(), 'postern-journal-'));
   problems = [];
   outgrown = [];
@@ -18,6 +21,7 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 /** As a process would after the one before was killed: nothing is closed. */
 const reopen = () =>
   Journal.open(directory, {
+    siblings: () => siblings,
     problem: (text) => problems.push(text),
     outgrown: (oldest) => outgrown.push(oldest),
   });
@@ -188,46 +192,50 @@ test('a journal that is closed takes no more: nothing is found of what comes whi
   }
 });
 
-test('whatever is appended, released and opened anew, what is found is what was not released', async () => {
-  let seed = 7;
-  const random = (below: number) => {
-    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
-    return seed % below;
-  };
-  let { journal } = await reopen();
-  let live = new Map<string, { text: string; place: JournalPlace }>();
-  let number = 0;
-  for (let step = 0; step < 400; step += 1) {
-    const kind = random(10);
-    if (kind < 5) {
-      const batch = Array.from({ length: 1 + random(4) }, () => {
-        number += 1;
-        const names = Array.from({ length: 1 + random(3) }, (_, index) => `m${number}.${index + 1}`);
-        return { names, text: 'x'.repeat(random(5_000)) };
-      });
-      const places = await Promise.all(batch.map(({ names, text }) => append(journal, names, text)));
-      for (const [index, { names, text }] of batch.entries())
-        for (const [which, name] of names.entries()) {
-          const found = places[index]?.[which];
-          if (found === undefined) throw new Error('no place');
-          live.set(name, { text, place: found });
+test.each([0, 20])(
+  'whatever is appended, released and opened anew, what is found is what was not released; beside %d others',
+  async (others) => {
+    siblings = others;
+    let seed = 7;
+    const random = (below: number) => {
+      seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+      return seed % below;
+    };
+    let { journal } = await reopen();
+    let live = new Map<string, { text: string; place: JournalPlace }>();
+    let number = 0;
+    for (let step = 0; step < 400; step += 1) {
+      const kind = random(10);
+      if (kind < 5) {
+        const batch = Array.from({ length: 1 + random(4) }, () => {
+          number += 1;
+          const names = Array.from({ length: 1 + random(3) }, (_, index) => `m${number}.${index + 1}`);
+          return { names, text: 'x'.repeat(random(5_000)) };
+        });
+        const places = await Promise.all(batch.map(({ names, text }) => append(journal, names, text)));
+        for (const [index, { names, text }] of batch.entries())
+          for (const [which, name] of names.entries()) {
+            const found = places[index]?.[which];
+            if (found === undefined) throw new Error('no place');
+            live.set(name, { text, place: found });
+          }
+      } else if (kind < 9) {
+        for (const [name, { place: found }] of [...live]) {
+          if (random(2) === 0) continue;
+          found.release();
+          live.delete(name);
         }
-    } else if (kind < 9) {
-      for (const [name, { place: found }] of [...live]) {
-        if (random(2) === 0) continue;
-        found.release();
-        live.delete(name);
+      } else {
+        const { journal: next, left } = await reopen();
+        const expected = [...live].map(([name, { text }]) => [name, fileOf(name, text)]);
+        expect(told(left)).toEqual(expected);
+        const texts = new Map([...live].map(([name, { text }]) => [name, text]));
+        live = new Map(
+          left.map(({ name, place: found }) => [name, { text: texts.get(name) ?? '', place: found }]),
+        );
+        journal = next;
       }
-    } else {
-      const { journal: next, left } = await reopen();
-      const expected = [...live].map(([name, { text }]) => [name, fileOf(name, text)]);
-      expect(told(left)).toEqual(expected);
-      const texts = new Map([...live].map(([name, { text }]) => [name, text]));
-      live = new Map(
-        left.map(({ name, place: found }) => [name, { text: texts.get(name) ?? '', place: found }]),
-      );
-      journal = next;
     }
-  }
-  expect(problems).toEqual([]);
-});
+    expect(problems).toEqual([]);
+  },
+);

@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { mkdir, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { problemOf } from '../problem.ts';
 import { DirectorySync } from './directory-sync.ts';
@@ -35,6 +36,12 @@ const done = Buffer.from([0]);
 const segmentBytes = 16_777_216;
 /** Octets after which the next message waits for another write: the kernel lets no mark into a file that it is writing to. */
 const batchBytes = 1_048_576;
+/**
+ * Milliseconds between the beginnings of two writes, one for so many messages that are on their way in, and at most: each write is a
+ * flush of the disk and a way to the thread pool and back, which costs more than all else in filing a message.
+ */
+const siblingsPerMs = 4;
+const longestPauseMs = 4;
 /** Segments that mail may keep from being removed; what lies in older ones is asked to go. */
 const maxSegments = 4;
 /** Milliseconds between two looks: a segment without mail goes, and what was marked as done is made durable. */
@@ -57,6 +64,8 @@ export interface LeftLeg {
 }
 
 interface JournalParts {
+  /** Messages that are on their way in now. */
+  readonly siblings: () => number;
   /** Told what went wrong beside an append, which throws. */
   readonly problem: (text: string) => void;
   /** Asked to release what lies in segments with lower numbers. */
@@ -87,6 +96,8 @@ export class Journal {
   private removing: Promise<void> = Promise.resolve();
   private isLooking = false;
   private isClosed = false;
+  /** When the last write began, by the clock of `performance`. */
+  private lastWrite = 0;
 
   private constructor(directory: string, parts: JournalParts) {
     this.directory = directory;
@@ -137,6 +148,7 @@ export class Journal {
   /** Writes until nobody waits. */
   private async follow(): Promise<void> {
     while (this.waiting.length > 0) {
+      await this.pause();
       const batch = this.waiting.splice(0, this.batchSize());
       try {
         const places = await (await this.writable()).append(batch);
@@ -150,6 +162,14 @@ export class Journal {
     }
     // In the same step as the last look at who waits: whoever comes after it begins anew.
     this.writing = undefined;
+  }
+
+  /** Waits for others that are about to come, so that they share a write; nobody waits for long, or alone. */
+  private async pause(): Promise<void> {
+    const pauseMs = Math.min(longestPauseMs, Math.floor(this.parts.siblings() / siblingsPerMs));
+    const left = this.lastWrite + pauseMs - performance.now();
+    if (left > 0) await delay(left);
+    this.lastWrite = performance.now();
   }
 
   /** How many of those who wait share the next write. */
