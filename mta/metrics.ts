@@ -83,7 +83,11 @@ export class Metrics {
       'fate',
       this.legs,
     );
-    this.gauge('queue_messages', 'Queue files, one per recipient and destination', () => queue.size().size);
+    this.gauge(
+      'queue_messages',
+      'Mails in the queue, one per recipient and destination',
+      () => queue.size().size,
+    );
     const reachable: Gauge<'route'> = new Gauge({
       name: 'postern_mta_route_reachable',
       help: '1 if the last probe of the Route came through, 0 if not',
