@@ -1,4 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 
 /** Clock ticks of /proc/<pid>/stat. */
 const ticksPerSecond = 100;
@@ -41,6 +42,27 @@ async function statOf(pid: string): Promise<{ parent: number; endedChildren: num
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const endedChildren = (Number(fields[13]) + Number(fields[14])) / ticksPerSecond;
   return { parent: Number(fields[1]), endedChildren };
+}
+
+/** Milliseconds over which a process at rest takes next to no CPU time, and how long to wait for that at most. */
+const restMs = 100;
+const restWithinMs = 10_000;
+
+/**
+ * Waits until a process and its descendants have nothing to do: what an MTA still tidies up after a round would slow down the round of
+ * the next one. @throws Error if it goes on working.
+ */
+export async function atRest(pid: number): Promise<void> {
+  const end = performance.now() + restWithinMs;
+  for (let before = Number.NEGATIVE_INFINITY; ; ) {
+    const seconds = await cpuSeconds(pid);
+    // A hundredth of the time.
+    if (seconds - before < restMs / 1000 / 100) return;
+    if (performance.now() > end)
+      throw new Error(`process ${pid} still works ${restWithinMs} ms after its round`);
+    before = seconds;
+    await delay(restMs);
+  }
 }
 
 /** Milliseconds of CPU time that this thread has taken: the clock on the wall would count the other programs of the machine. */

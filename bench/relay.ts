@@ -8,7 +8,7 @@ import { route } from '../test/wire/route.ts';
 import { SmtpClient } from '../test/wire/smtp-client.ts';
 import { bundleWithLists, randomRanges, randomWords } from './address-lists.ts';
 import { CountingSink } from './counting-sink.ts';
-import { cpuSeconds, warmUpMessages } from './cpu.ts';
+import { atRest, cpuSeconds, warmUpMessages } from './cpu.ts';
 import { type BenchResult, pairedRatios, percentile, rounded } from './result.ts';
 import { relayPlugin, stockConnectionIni, stockOutboundIni } from './stock-haraka.ts';
 
@@ -126,6 +126,7 @@ async function relay(
   await sink.reaches(expected);
   const seconds = (performance.now() - start) / 1000;
   const cpu = (await cpuSeconds(pid)) - cpuBefore;
+  await atRest(pid);
   return { rate: messages / seconds, cpu: (cpu * 1000) / messages };
 }
 

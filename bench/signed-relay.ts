@@ -13,7 +13,7 @@ import { startSink } from '../test/wire/sink.ts';
 import type { SmtpClient } from '../test/wire/smtp-client.ts';
 import { bundleWithLists, randomRanges, randomWords } from './address-lists.ts';
 import { CountingSink } from './counting-sink.ts';
-import { cpuSeconds, warmUpMessages } from './cpu.ts';
+import { atRest, cpuSeconds, warmUpMessages } from './cpu.ts';
 import { type BenchResult, pairedRatios, percentile, rounded } from './result.ts';
 import { relayPlugin, stockConnectionIni, stockOutboundIni } from './stock-haraka.ts';
 
@@ -134,7 +134,9 @@ async function relay(peer: Peer, sink: CountingSink, messages: number): Promise<
   const before = await cpuSeconds(peer.pid);
   await submit(peer, messages);
   await sink.reaches(expected);
-  return messages / ((await cpuSeconds(peer.pid)) - before);
+  const cpu = (await cpuSeconds(peer.pid)) - before;
+  await atRest(peer.pid);
+  return messages / cpu;
 }
 
 /** Sends messages over the open sessions. @throws Error unless all are accepted. */
