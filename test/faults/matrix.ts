@@ -54,6 +54,13 @@ export const matrix: readonly Fault[] = [
     holds: 'Restored within 10 s, with an event; mail flows on',
   },
   {
+    id: 'X11',
+    fault:
+      'The process of an MTA killed (SIGKILL) while mail comes in, waits and is delivered, also with a damaged journal',
+    holds:
+      'What was answered 250 is delivered; twice at most what was being delivered; damage costs the damaged mail alone',
+  },
+  {
     id: 'X12',
     fault: 'MTA pods deleted one after the other under load',
     holds: 'What was answered 250 is delivered once; no 5xx; the successor has the queue',

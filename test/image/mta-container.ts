@@ -52,7 +52,7 @@ export async function startMtaContainer(image: string, bundle: PolicyBundle): Pr
 
 async function start(image: string, files: MtaProcess): Promise<MtaContainer> {
   const path = (name: string) => join(files.directory, name);
-  for (const name of ['queue', 'mail']) await mkdir(path(name));
+  for (const name of ['queue', 'journal', 'mail']) await mkdir(path(name));
   await handOver(image, files.directory);
   let log = '';
   const clients: SmtpClient[] = [];
@@ -69,6 +69,7 @@ async function start(image: string, files: MtaProcess): Promise<MtaContainer> {
       { source: path('policy'), target: '/etc/postern/policy', mode: 'ro' },
       { source: path('config'), target: '/etc/postern/config', mode: 'ro' },
       { source: path('queue'), target: '/var/spool/postern/queue', mode: 'rw' },
+      { source: path('journal'), target: '/var/spool/postern/journal', mode: 'rw' },
       { source: path('mail'), target: '/var/spool/postern/maildir', mode: 'rw' },
     ])
     .withTmpFs({ '/tmp': 'rw,noexec,nosuid,size=16m' })

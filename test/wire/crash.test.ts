@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
 import { bundleOf, domainPolicy, rule } from '../../policy/fixture.ts';
+import { recordFaults } from '../faults/record.ts';
 import { eventually } from './eventually.ts';
 import { type MtaProcess, prepareMta } from './mta-process.ts';
 import { route } from './route.ts';
@@ -16,7 +17,7 @@ test.each([
   ['while the Route is up', 0],
   ['while the Route is slow', 200],
 ])(
-  'crash: SIGKILL after 250 loses nothing, in the queue and in the mailbox, %s',
+  'X11: SIGKILL after 250 loses nothing, in the queue and in the mailbox, %s',
   async (_what, delayMs) => {
     await using sink = await startSink({ behaviour: { delayMs } });
     const archive = route('archive', sink.port, { tls: { mode: 'Disabled', verify: 'None' } });
@@ -55,6 +56,7 @@ test.each([
     // Nothing was made up, and a kill doubles no more than was being delivered.
     expect([...delivered(), ...filed].filter((subject) => !sent.has(subject))).toEqual([]);
     expect(sink.mails.length - delivered().size).toBeLessThanOrEqual(rounds * 10);
+    recordFaults(rounds);
   },
   120_000,
 );
