@@ -56,7 +56,6 @@ export interface HarakaConnection {
   /** Ours (session.ts, envelope-command.ts). */
   postern?: Session;
   posternCommand?: EnvelopeCommand;
-  set(path: string, value: unknown): void;
   accumulate_data(line: Buffer | string): void;
   cmd_mail(argument: string): void;
   cmd_rcpt(argument: string): void;

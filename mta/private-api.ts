@@ -26,6 +26,8 @@ export const privateApi = {
     'outbound/route-delivery.ts keeps the connection of a mail that was delivered, in place of sending QUIT',
   'hmail.size_file(), read_todo(), _stream_bytes_from(path, range)':
     'outbound/fresh-mail.ts gives the octets of a new mail from memory',
+  'hmail.deferred_respond(code, message, failure), discard(), refcount, num_failures':
+    'outbound/fresh-mail.ts writes the file of a mail that has none before Haraka renames it, and ends one that never had any',
   'hmail.bounce / temp_fail': 'outbound/route-delivery.ts turns early 5xx replies into deferrals (R5)',
   'hmail.bounce_respond(code, message)':
     'outbound/keep-mail.ts: a mail whose failure cannot be reported is not removed',

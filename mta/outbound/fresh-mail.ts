@@ -5,7 +5,7 @@ import { parseQueueName } from '../queue/queue-name.ts';
 import { DirectorySync } from './directory-sync.ts';
 import { Journal, type JournalPlace, type LeftLeg } from './journal.ts';
 import type { JournalLeg } from './journal-record.ts';
-import { keepMail } from './keep-mail.ts';
+import { keepUncounted } from './keep-mail.ts';
 import { listQueue, placeInQueue } from './queue-file.ts';
 import { publish, stage, withdraw } from './staged-file.ts';
 
@@ -18,9 +18,6 @@ const pieceBytes = 65_536;
 
 /** Mails that are written to the queue at a time. */
 const atATime = 16;
-
-/** Seconds until a mail is tried again that could not be written to the queue. */
-const keptSeconds = 60;
 
 /** What is kept of a mail that has no file yet. */
 interface Fresh {
@@ -256,9 +253,7 @@ export class FreshMails {
           await mails.file(this);
         } catch (error) {
           mails.parts.problem(problemOf(error));
-          // It is not the fault of the other side: an attempt that nobody could note does not count.
-          this.num_failures -= 1;
-          keepMail(this, mails.parts.outbound, keptSeconds);
+          keepUncounted(this, mails.parts.outbound);
           return;
         }
         await super.deferred_respond(...answer);

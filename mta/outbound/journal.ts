@@ -30,7 +30,6 @@ const synchronise = promisify(fdatasync);
 
 /** A write returns when the disk has it (see staged-file.ts). */
 const appending = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_DSYNC;
-const suffix = '.journal';
 const done = Buffer.from([0]);
 /** Octets after which a segment takes no more. */
 const segmentBytes = 16_777_216;
@@ -251,7 +250,7 @@ export class Journal {
   }
 
   private pathOf(number: number): string {
-    return join(this.directory, `${String(number).padStart(10, '0')}${suffix}`);
+    return join(this.directory, `${String(number).padStart(10, '0')}.journal`);
   }
 }
 

@@ -8,12 +8,9 @@ import {
 import { problemOf } from '../problem.ts';
 import { type Phase, watchCommands } from './command-watch.ts';
 import type { Connection, ConnectionPool, Purpose } from './connection-pool.ts';
-import { keepMail } from './keep-mail.ts';
+import { keepUncounted } from './keep-mail.ts';
 import type { Terms } from './terms.ts';
 import { codeOf, enforceTls, hideStartTls, type TlsProblem } from './tls-level.ts';
-
-/** Seconds after which a mail that could not even be renamed for its next attempt is tried again. */
-const holdSeconds = 60;
 
 /** What a host had not of the TLS that it must have. */
 export interface TlsFailure extends TlsProblem {
@@ -152,11 +149,8 @@ export function shapeDelivery(
     const final =
       terms.earlyRefusals === 'bounce' || isFinal(text, extra?.bounce_recips !== undefined, phase());
     const early = phase() === 'starttls' && mustBeEncrypted(terms) && !isExpired(text);
-    if (text.startsWith('Error re-queueing')) {
-      // The attempt was counted, and its number could not be written.
-      mail.num_failures -= 1;
-      keepMail(mail, outbound, holdSeconds);
-    } else if (final && !early) prototype.bounce.call(mail, reason, extra);
+    if (text.startsWith('Error re-queueing')) keepUncounted(mail, outbound);
+    else if (final && !early) prototype.bounce.call(mail, reason, extra);
     else mail.temp_fail(reason, extra);
   };
 

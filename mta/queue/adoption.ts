@@ -1,6 +1,6 @@
-import { join } from 'node:path';
 import type { HarakaOutbound } from '../haraka.ts';
 import { DirectorySync } from '../outbound/directory-sync.ts';
+import { placeInQueue } from '../outbound/queue-file.ts';
 import { publish, stage, withdraw } from '../outbound/staged-file.ts';
 import { type Answer, parseAnswer } from './last-answers.ts';
 import { OncePerId } from './once-per-id.ts';
@@ -89,12 +89,11 @@ export class Adoption {
       next_attempt: name.nextAttempt,
       attempts: name.attempts,
     });
-    const temporary = join(directory, `${outbound.qfile.platformDOT}${own}`);
-    const place = { temporary, final: join(directory, own), directory };
+    const place = placeInQueue(outbound, directory, own);
     try {
       await stage(place, [bytes]);
       // A file of another version, or half of one: it stays where it is, for whoever can read it.
-      const head = await readQueueFile(temporary).catch(() => undefined);
+      const head = await readQueueFile(place.temporary).catch(() => undefined);
       if (head?.leg === undefined) {
         await withdraw(place);
         return { status: 422, problem: 'it is no queue file that this version reads' };

@@ -134,6 +134,11 @@ const has: Record<keyof typeof privateApi, boolean> = {
     /processing_mail = false\s+if \(success\) \{[\s\S]*self\.delivered\([\s\S]*\}\s+send_command\('QUIT'\)/.test(
       String(mail.try_deliver_host_on_socket),
     ),
+  'hmail.deferred_respond(code, message, failure), discard(), refcount, num_failures':
+    takes(mail.deferred_respond, 3) &&
+    takes(mail.discard, 0) &&
+    /this\.refcount--/.test(String(mail.discard)) &&
+    /this\.num_failures\+\+/.test(String(mail.temp_fail)),
   'hmail.size_file(), read_todo(), _stream_bytes_from(path, range)':
     takes(mail.size_file, 0) &&
     takes(mail.read_todo, 0) &&
